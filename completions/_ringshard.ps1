@@ -85,10 +85,6 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             break
         }
         'ringshard;init-shards' {
-            [CompletionResult]::new('--shards', '--shards', [CompletionResultType]::ParameterName, 'The number of shards, which are named `shard_1` and so on [default: 3]')
-            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'Create the shards as databases on this server')
-            [CompletionResult]::new('--shard', '--shard', [CompletionResultType]::ParameterName, 'Use this existing database as a shard; may be given more than once')
-            [CompletionResult]::new('--vnodes', '--vnodes', [CompletionResultType]::ParameterName, 'Virtual nodes of each shard [default: 100]')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('--cluster', '--cluster', [CompletionResultType]::ParameterName, 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The output format')
@@ -96,6 +92,10 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
             [CompletionResult]::new('--read-replica', '--read-replica', [CompletionResultType]::ParameterName, 'Whether reads may go to replicas, which may return stale data [default: never]')
+            [CompletionResult]::new('--shards', '--shards', [CompletionResultType]::ParameterName, 'The number of shards, which are named `shard_1` and so on [default: 3]')
+            [CompletionResult]::new('--server', '--server', [CompletionResultType]::ParameterName, 'Create the shards as databases on this server')
+            [CompletionResult]::new('--shard', '--shard', [CompletionResultType]::ParameterName, 'Use this existing database as a shard; may be given more than once')
+            [CompletionResult]::new('--vnodes', '--vnodes', [CompletionResultType]::ParameterName, 'Virtual nodes of each shard [default: 100]')
             [CompletionResult]::new('--no-header', '--no-header', [CompletionResultType]::ParameterName, 'Leave out the header line; not that of export, which import reads')
             [CompletionResult]::new('-x', '-x', [CompletionResultType]::ParameterName, 'Write one field per line')
             [CompletionResult]::new('--expanded', '--expanded', [CompletionResultType]::ParameterName, 'Write one field per line')
@@ -112,12 +112,6 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             break
         }
         'ringshard;create-user' {
-            [CompletionResult]::new('--id', '--id', [CompletionResultType]::ParameterName, 'The user''s id, which determines the shard [default: if it is a bigint, a new one, made by a shard]')
-            [CompletionResult]::new('--name', '--name', [CompletionResultType]::ParameterName, 'The name, up to 100 characters')
-            [CompletionResult]::new('--region', '--region', [CompletionResultType]::ParameterName, 'The region, such as EU, up to 50 characters')
-            [CompletionResult]::new('--email', '--email', [CompletionResultType]::ParameterName, 'The email address, up to 100 characters')
-            [CompletionResult]::new('--set', '--set', [CompletionResultType]::ParameterName, 'Set any column of `users`, as in --set created_at=2026-01-31; may be given more than once')
-            [CompletionResult]::new('--set-null', '--set-null', [CompletionResultType]::ParameterName, 'Set a column to NULL; may be given more than once')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('--cluster', '--cluster', [CompletionResultType]::ParameterName, 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The output format')
@@ -125,6 +119,12 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
             [CompletionResult]::new('--read-replica', '--read-replica', [CompletionResultType]::ParameterName, 'Whether reads may go to replicas, which may return stale data [default: never]')
+            [CompletionResult]::new('--id', '--id', [CompletionResultType]::ParameterName, 'The user''s id, which determines the shard [default: if it is a bigint, a new one, made by a shard]')
+            [CompletionResult]::new('--name', '--name', [CompletionResultType]::ParameterName, 'The name, up to 100 characters')
+            [CompletionResult]::new('--region', '--region', [CompletionResultType]::ParameterName, 'The region, such as EU, up to 50 characters')
+            [CompletionResult]::new('--email', '--email', [CompletionResultType]::ParameterName, 'The email address, up to 100 characters')
+            [CompletionResult]::new('--set', '--set', [CompletionResultType]::ParameterName, 'Set any column of `users`, as in --set created_at=2026-01-31; may be given more than once')
+            [CompletionResult]::new('--set-null', '--set-null', [CompletionResultType]::ParameterName, 'Set a column to NULL; may be given more than once')
             [CompletionResult]::new('--no-header', '--no-header', [CompletionResultType]::ParameterName, 'Leave out the header line; not that of export, which import reads')
             [CompletionResult]::new('-x', '-x', [CompletionResultType]::ParameterName, 'Write one field per line')
             [CompletionResult]::new('--expanded', '--expanded', [CompletionResultType]::ParameterName, 'Write one field per line')
@@ -141,7 +141,6 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             break
         }
         'ringshard;get-user' {
-            [CompletionResult]::new('--id', '--id', [CompletionResultType]::ParameterName, 'The user''s id')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('--cluster', '--cluster', [CompletionResultType]::ParameterName, 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The output format')
@@ -149,6 +148,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
             [CompletionResult]::new('--read-replica', '--read-replica', [CompletionResultType]::ParameterName, 'Whether reads may go to replicas, which may return stale data [default: never]')
+            [CompletionResult]::new('--id', '--id', [CompletionResultType]::ParameterName, 'The user''s id')
             [CompletionResult]::new('--no-header', '--no-header', [CompletionResultType]::ParameterName, 'Leave out the header line; not that of export, which import reads')
             [CompletionResult]::new('-x', '-x', [CompletionResultType]::ParameterName, 'Write one field per line')
             [CompletionResult]::new('--expanded', '--expanded', [CompletionResultType]::ParameterName, 'Write one field per line')
@@ -165,12 +165,6 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             break
         }
         'ringshard;update-user' {
-            [CompletionResult]::new('--id', '--id', [CompletionResultType]::ParameterName, 'The user''s id')
-            [CompletionResult]::new('--name', '--name', [CompletionResultType]::ParameterName, 'The new name')
-            [CompletionResult]::new('--region', '--region', [CompletionResultType]::ParameterName, 'The new region')
-            [CompletionResult]::new('--email', '--email', [CompletionResultType]::ParameterName, 'The new email')
-            [CompletionResult]::new('--set', '--set', [CompletionResultType]::ParameterName, 'Set any column of `users`, as in --set created_at=2026-01-31; may be given more than once')
-            [CompletionResult]::new('--set-null', '--set-null', [CompletionResultType]::ParameterName, 'Set a column to NULL; may be given more than once')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('--cluster', '--cluster', [CompletionResultType]::ParameterName, 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The output format')
@@ -178,8 +172,12 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
             [CompletionResult]::new('--read-replica', '--read-replica', [CompletionResultType]::ParameterName, 'Whether reads may go to replicas, which may return stale data [default: never]')
-            [CompletionResult]::new('--no-region', '--no-region', [CompletionResultType]::ParameterName, 'Remove the region')
-            [CompletionResult]::new('--no-email', '--no-email', [CompletionResultType]::ParameterName, 'Remove the email')
+            [CompletionResult]::new('--id', '--id', [CompletionResultType]::ParameterName, 'The user''s id')
+            [CompletionResult]::new('--name', '--name', [CompletionResultType]::ParameterName, 'The new name')
+            [CompletionResult]::new('--region', '--region', [CompletionResultType]::ParameterName, 'The new region')
+            [CompletionResult]::new('--email', '--email', [CompletionResultType]::ParameterName, 'The new email')
+            [CompletionResult]::new('--set', '--set', [CompletionResultType]::ParameterName, 'Set any column of `users`, as in --set created_at=2026-01-31; may be given more than once')
+            [CompletionResult]::new('--set-null', '--set-null', [CompletionResultType]::ParameterName, 'Set a column to NULL; may be given more than once')
             [CompletionResult]::new('--no-header', '--no-header', [CompletionResultType]::ParameterName, 'Leave out the header line; not that of export, which import reads')
             [CompletionResult]::new('-x', '-x', [CompletionResultType]::ParameterName, 'Write one field per line')
             [CompletionResult]::new('--expanded', '--expanded', [CompletionResultType]::ParameterName, 'Write one field per line')
@@ -191,12 +189,13 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('-y', '-y', [CompletionResultType]::ParameterName, 'Answer yes to every question')
             [CompletionResult]::new('--yes', '--yes', [CompletionResultType]::ParameterName, 'Answer yes to every question')
             [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask no questions: fail where an answer is needed')
+            [CompletionResult]::new('--no-region', '--no-region', [CompletionResultType]::ParameterName, 'Remove the region')
+            [CompletionResult]::new('--no-email', '--no-email', [CompletionResultType]::ParameterName, 'Remove the email')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
         'ringshard;delete-user' {
-            [CompletionResult]::new('--id', '--id', [CompletionResultType]::ParameterName, 'The user''s id')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('--cluster', '--cluster', [CompletionResultType]::ParameterName, 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The output format')
@@ -204,6 +203,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
             [CompletionResult]::new('--read-replica', '--read-replica', [CompletionResultType]::ParameterName, 'Whether reads may go to replicas, which may return stale data [default: never]')
+            [CompletionResult]::new('--id', '--id', [CompletionResultType]::ParameterName, 'The user''s id')
             [CompletionResult]::new('--no-header', '--no-header', [CompletionResultType]::ParameterName, 'Leave out the header line; not that of export, which import reads')
             [CompletionResult]::new('-x', '-x', [CompletionResultType]::ParameterName, 'Write one field per line')
             [CompletionResult]::new('--expanded', '--expanded', [CompletionResultType]::ParameterName, 'Write one field per line')
@@ -220,10 +220,6 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             break
         }
         'ringshard;list-users' {
-            [CompletionResult]::new('--region', '--region', [CompletionResultType]::ParameterName, 'Only users of this region')
-            [CompletionResult]::new('--limit', '--limit', [CompletionResultType]::ParameterName, 'At most N users, those with the smallest ids')
-            [CompletionResult]::new('--after', '--after', [CompletionResultType]::ParameterName, 'Only users with greater ids, for the page after the one that ended with this id')
-            [CompletionResult]::new('--table', '--table', [CompletionResultType]::ParameterName, 'A sharded table [default: users]')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('--cluster', '--cluster', [CompletionResultType]::ParameterName, 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The output format')
@@ -231,7 +227,10 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
             [CompletionResult]::new('--read-replica', '--read-replica', [CompletionResultType]::ParameterName, 'Whether reads may go to replicas, which may return stale data [default: never]')
-            [CompletionResult]::new('--allow-partial', '--allow-partial', [CompletionResultType]::ParameterName, 'If a shard is down: show the result of the others, name what is missing, exit with code 6')
+            [CompletionResult]::new('--region', '--region', [CompletionResultType]::ParameterName, 'Only users of this region')
+            [CompletionResult]::new('--limit', '--limit', [CompletionResultType]::ParameterName, 'At most N users, those with the smallest ids')
+            [CompletionResult]::new('--after', '--after', [CompletionResultType]::ParameterName, 'Only users with greater ids, for the page after the one that ended with this id')
+            [CompletionResult]::new('--table', '--table', [CompletionResultType]::ParameterName, 'A sharded table [default: users]')
             [CompletionResult]::new('--no-header', '--no-header', [CompletionResultType]::ParameterName, 'Leave out the header line; not that of export, which import reads')
             [CompletionResult]::new('-x', '-x', [CompletionResultType]::ParameterName, 'Write one field per line')
             [CompletionResult]::new('--expanded', '--expanded', [CompletionResultType]::ParameterName, 'Write one field per line')
@@ -243,14 +242,12 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('-y', '-y', [CompletionResultType]::ParameterName, 'Answer yes to every question')
             [CompletionResult]::new('--yes', '--yes', [CompletionResultType]::ParameterName, 'Answer yes to every question')
             [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask no questions: fail where an answer is needed')
+            [CompletionResult]::new('--allow-partial', '--allow-partial', [CompletionResultType]::ParameterName, 'If a shard is down: show the result of the others, name what is missing, exit with code 6')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
         'ringshard;count' {
-            [CompletionResult]::new('--region', '--region', [CompletionResultType]::ParameterName, 'Only users of this region')
-            [CompletionResult]::new('--by', '--by', [CompletionResultType]::ParameterName, 'Count each group separately')
-            [CompletionResult]::new('--table', '--table', [CompletionResultType]::ParameterName, 'A sharded table [default: users]')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('--cluster', '--cluster', [CompletionResultType]::ParameterName, 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The output format')
@@ -258,7 +255,9 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
             [CompletionResult]::new('--read-replica', '--read-replica', [CompletionResultType]::ParameterName, 'Whether reads may go to replicas, which may return stale data [default: never]')
-            [CompletionResult]::new('--allow-partial', '--allow-partial', [CompletionResultType]::ParameterName, 'If a shard is down: show the result of the others, name what is missing, exit with code 6')
+            [CompletionResult]::new('--region', '--region', [CompletionResultType]::ParameterName, 'Only users of this region')
+            [CompletionResult]::new('--by', '--by', [CompletionResultType]::ParameterName, 'Count each group separately')
+            [CompletionResult]::new('--table', '--table', [CompletionResultType]::ParameterName, 'A sharded table [default: users]')
             [CompletionResult]::new('--no-header', '--no-header', [CompletionResultType]::ParameterName, 'Leave out the header line; not that of export, which import reads')
             [CompletionResult]::new('-x', '-x', [CompletionResultType]::ParameterName, 'Write one field per line')
             [CompletionResult]::new('--expanded', '--expanded', [CompletionResultType]::ParameterName, 'Write one field per line')
@@ -270,15 +269,12 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('-y', '-y', [CompletionResultType]::ParameterName, 'Answer yes to every question')
             [CompletionResult]::new('--yes', '--yes', [CompletionResultType]::ParameterName, 'Answer yes to every question')
             [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask no questions: fail where an answer is needed')
+            [CompletionResult]::new('--allow-partial', '--allow-partial', [CompletionResultType]::ParameterName, 'If a shard is down: show the result of the others, name what is missing, exit with code 6')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
         'ringshard;import' {
-            [CompletionResult]::new('--on-conflict', '--on-conflict', [CompletionResultType]::ParameterName, 'What to do about a user that exists already or appears twice; update sets the columns of the file')
-            [CompletionResult]::new('--rejects', '--rejects', [CompletionResultType]::ParameterName, 'Write bad records, and those that a shard refuses, to this file, and continue')
-            [CompletionResult]::new('--table', '--table', [CompletionResultType]::ParameterName, 'A sharded table [default: users]')
-            [CompletionResult]::new('--batch-kib', '--batch-kib', [CompletionResultType]::ParameterName, 'The size of a batch in KiB; for tests of what happens between two of them')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('--cluster', '--cluster', [CompletionResultType]::ParameterName, 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The output format')
@@ -286,7 +282,10 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
             [CompletionResult]::new('--read-replica', '--read-replica', [CompletionResultType]::ParameterName, 'Whether reads may go to replicas, which may return stale data [default: never]')
-            [CompletionResult]::new('--restart', '--restart', [CompletionResultType]::ParameterName, 'Ignore the progress of an interrupted import of this file')
+            [CompletionResult]::new('--on-conflict', '--on-conflict', [CompletionResultType]::ParameterName, 'What to do about a user that exists already or appears twice; update sets the columns of the file')
+            [CompletionResult]::new('--rejects', '--rejects', [CompletionResultType]::ParameterName, 'Write bad records, and those that a shard refuses, to this file, and continue')
+            [CompletionResult]::new('--table', '--table', [CompletionResultType]::ParameterName, 'A sharded table [default: users]')
+            [CompletionResult]::new('--batch-kib', '--batch-kib', [CompletionResultType]::ParameterName, 'The size of a batch in KiB; for tests of what happens between two of them')
             [CompletionResult]::new('--no-header', '--no-header', [CompletionResultType]::ParameterName, 'Leave out the header line; not that of export, which import reads')
             [CompletionResult]::new('-x', '-x', [CompletionResultType]::ParameterName, 'Write one field per line')
             [CompletionResult]::new('--expanded', '--expanded', [CompletionResultType]::ParameterName, 'Write one field per line')
@@ -298,6 +297,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('-y', '-y', [CompletionResultType]::ParameterName, 'Answer yes to every question')
             [CompletionResult]::new('--yes', '--yes', [CompletionResultType]::ParameterName, 'Answer yes to every question')
             [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask no questions: fail where an answer is needed')
+            [CompletionResult]::new('--restart', '--restart', [CompletionResultType]::ParameterName, 'Ignore the progress of an interrupted import of this file')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('list', 'list', [CompletionResultType]::ParameterValue, 'List the imports that run or were interrupted')
@@ -351,7 +351,6 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             break
         }
         'ringshard;export' {
-            [CompletionResult]::new('--table', '--table', [CompletionResultType]::ParameterName, 'A sharded table [default: users]')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('--cluster', '--cluster', [CompletionResultType]::ParameterName, 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The output format')
@@ -359,7 +358,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
             [CompletionResult]::new('--read-replica', '--read-replica', [CompletionResultType]::ParameterName, 'Whether reads may go to replicas, which may return stale data [default: never]')
-            [CompletionResult]::new('--allow-partial', '--allow-partial', [CompletionResultType]::ParameterName, 'If a shard is down: show the result of the others, name what is missing, exit with code 6')
+            [CompletionResult]::new('--table', '--table', [CompletionResultType]::ParameterName, 'A sharded table [default: users]')
             [CompletionResult]::new('--no-header', '--no-header', [CompletionResultType]::ParameterName, 'Leave out the header line; not that of export, which import reads')
             [CompletionResult]::new('-x', '-x', [CompletionResultType]::ParameterName, 'Write one field per line')
             [CompletionResult]::new('--expanded', '--expanded', [CompletionResultType]::ParameterName, 'Write one field per line')
@@ -371,6 +370,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('-y', '-y', [CompletionResultType]::ParameterName, 'Answer yes to every question')
             [CompletionResult]::new('--yes', '--yes', [CompletionResultType]::ParameterName, 'Answer yes to every question')
             [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask no questions: fail where an answer is needed')
+            [CompletionResult]::new('--allow-partial', '--allow-partial', [CompletionResultType]::ParameterName, 'If a shard is down: show the result of the others, name what is missing, exit with code 6')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
@@ -402,9 +402,6 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             break
         }
         'ringshard;load;fill' {
-            [CompletionResult]::new('--seed', '--seed', [CompletionResultType]::ParameterName, 'The seed of the generator; the same seed gives the same user for an id')
-            [CompletionResult]::new('--start', '--start', [CompletionResultType]::ParameterName, 'The id of the first user')
-            [CompletionResult]::new('--on-conflict', '--on-conflict', [CompletionResultType]::ParameterName, 'What to do about a user that exists already')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('--cluster', '--cluster', [CompletionResultType]::ParameterName, 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The output format')
@@ -412,6 +409,9 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
             [CompletionResult]::new('--read-replica', '--read-replica', [CompletionResultType]::ParameterName, 'Whether reads may go to replicas, which may return stale data [default: never]')
+            [CompletionResult]::new('--seed', '--seed', [CompletionResultType]::ParameterName, 'The seed of the generator; the same seed gives the same user for an id')
+            [CompletionResult]::new('--start', '--start', [CompletionResultType]::ParameterName, 'The id of the first user')
+            [CompletionResult]::new('--on-conflict', '--on-conflict', [CompletionResultType]::ParameterName, 'What to do about a user that exists already')
             [CompletionResult]::new('--no-header', '--no-header', [CompletionResultType]::ParameterName, 'Leave out the header line; not that of export, which import reads')
             [CompletionResult]::new('-x', '-x', [CompletionResultType]::ParameterName, 'Write one field per line')
             [CompletionResult]::new('--expanded', '--expanded', [CompletionResultType]::ParameterName, 'Write one field per line')
@@ -428,6 +428,13 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             break
         }
         'ringshard;load;run' {
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
+            [CompletionResult]::new('--cluster', '--cluster', [CompletionResultType]::ParameterName, 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration')
+            [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The output format')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'The output format')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
+            [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
+            [CompletionResult]::new('--read-replica', '--read-replica', [CompletionResultType]::ParameterName, 'Whether reads may go to replicas, which may return stale data [default: never]')
             [CompletionResult]::new('--clients', '--clients', [CompletionResultType]::ParameterName, 'The number of clients; each runs one operation at a time')
             [CompletionResult]::new('--duration', '--duration', [CompletionResultType]::ParameterName, 'The length of the run, such as 500ms, 10s or 2m')
             [CompletionResult]::new('--mix', '--mix', [CompletionResultType]::ParameterName, 'The weights of the operations get, create, update and delete')
@@ -436,14 +443,6 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--seed', '--seed', [CompletionResultType]::ParameterName, 'The seed of the random choices')
             [CompletionResult]::new('--users', '--users', [CompletionResultType]::ParameterName, 'Work only with these existing users; those that load did not make are only read [default: all]')
             [CompletionResult]::new('--async-replica', '--async-replica', [CompletionResultType]::ParameterName, 'This shard has an asynchronous replica that may be promoted during the run: lost writes there count as `lost_unreplicated` and not as wrong answers; may be given more than once')
-            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
-            [CompletionResult]::new('--cluster', '--cluster', [CompletionResultType]::ParameterName, 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration')
-            [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The output format')
-            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'The output format')
-            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
-            [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
-            [CompletionResult]::new('--read-replica', '--read-replica', [CompletionResultType]::ParameterName, 'Whether reads may go to replicas, which may return stale data [default: never]')
-            [CompletionResult]::new('--keep', '--keep', [CompletionResultType]::ParameterName, 'Keep the users that the run creates, in place of removing them at the end')
             [CompletionResult]::new('--no-header', '--no-header', [CompletionResultType]::ParameterName, 'Leave out the header line; not that of export, which import reads')
             [CompletionResult]::new('-x', '-x', [CompletionResultType]::ParameterName, 'Write one field per line')
             [CompletionResult]::new('--expanded', '--expanded', [CompletionResultType]::ParameterName, 'Write one field per line')
@@ -455,6 +454,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('-y', '-y', [CompletionResultType]::ParameterName, 'Answer yes to every question')
             [CompletionResult]::new('--yes', '--yes', [CompletionResultType]::ParameterName, 'Answer yes to every question')
             [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask no questions: fail where an answer is needed')
+            [CompletionResult]::new('--keep', '--keep', [CompletionResultType]::ParameterName, 'Keep the users that the run creates, in place of removing them at the end')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
@@ -483,9 +483,6 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             break
         }
         'ringshard;sql' {
-            [CompletionResult]::new('--key', '--key', [CompletionResultType]::ParameterName, 'Run it on the owner of this sharding key')
-            [CompletionResult]::new('--shard', '--shard', [CompletionResultType]::ParameterName, 'As --per-shard, only on this shard; may be given more than once')
-            [CompletionResult]::new('--gather', '--gather', [CompletionResultType]::ParameterName, 'For a query that cannot be split: copy the rows that it needs to one shard first, at most so many')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('--cluster', '--cluster', [CompletionResultType]::ParameterName, 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The output format')
@@ -493,8 +490,9 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
             [CompletionResult]::new('--read-replica', '--read-replica', [CompletionResultType]::ParameterName, 'Whether reads may go to replicas, which may return stale data [default: never]')
-            [CompletionResult]::new('--per-shard', '--per-shard', [CompletionResultType]::ParameterName, 'Show the answer of each shard, with the shard in front')
-            [CompletionResult]::new('--allow-partial', '--allow-partial', [CompletionResultType]::ParameterName, 'If a shard is down: show the result of the others, name what is missing, exit with code 6')
+            [CompletionResult]::new('--key', '--key', [CompletionResultType]::ParameterName, 'Run it on the owner of this sharding key')
+            [CompletionResult]::new('--shard', '--shard', [CompletionResultType]::ParameterName, 'As --per-shard, only on this shard; may be given more than once')
+            [CompletionResult]::new('--gather', '--gather', [CompletionResultType]::ParameterName, 'For a query that cannot be split: copy the rows that it needs to one shard first, at most so many')
             [CompletionResult]::new('--no-header', '--no-header', [CompletionResultType]::ParameterName, 'Leave out the header line; not that of export, which import reads')
             [CompletionResult]::new('-x', '-x', [CompletionResultType]::ParameterName, 'Write one field per line')
             [CompletionResult]::new('--expanded', '--expanded', [CompletionResultType]::ParameterName, 'Write one field per line')
@@ -506,12 +504,13 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('-y', '-y', [CompletionResultType]::ParameterName, 'Answer yes to every question')
             [CompletionResult]::new('--yes', '--yes', [CompletionResultType]::ParameterName, 'Answer yes to every question')
             [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask no questions: fail where an answer is needed')
+            [CompletionResult]::new('--per-shard', '--per-shard', [CompletionResultType]::ParameterName, 'Show the answer of each shard, with the shard in front')
+            [CompletionResult]::new('--allow-partial', '--allow-partial', [CompletionResultType]::ParameterName, 'If a shard is down: show the result of the others, name what is missing, exit with code 6')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
         'ringshard;route' {
-            [CompletionResult]::new('--table', '--table', [CompletionResultType]::ParameterName, 'The table whose keys they are: all tables lie on one ring, but the key of each has its own type [default: users]')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('--cluster', '--cluster', [CompletionResultType]::ParameterName, 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The output format')
@@ -519,6 +518,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
             [CompletionResult]::new('--read-replica', '--read-replica', [CompletionResultType]::ParameterName, 'Whether reads may go to replicas, which may return stale data [default: never]')
+            [CompletionResult]::new('--table', '--table', [CompletionResultType]::ParameterName, 'The table whose keys they are: all tables lie on one ring, but the key of each has its own type [default: users]')
             [CompletionResult]::new('--no-header', '--no-header', [CompletionResultType]::ParameterName, 'Leave out the header line; not that of export, which import reads')
             [CompletionResult]::new('-x', '-x', [CompletionResultType]::ParameterName, 'Write one field per line')
             [CompletionResult]::new('--expanded', '--expanded', [CompletionResultType]::ParameterName, 'Write one field per line')
@@ -562,8 +562,6 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             break
         }
         'ringshard;table;add' {
-            [CompletionResult]::new('--key', '--key', [CompletionResultType]::ParameterName, 'The column that decides the shard of a row')
-            [CompletionResult]::new('--unchecked-unique', '--unchecked-unique', [CompletionResultType]::ParameterName, 'Accept this unique index without the key, because the application makes its values unique over all shards')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('--cluster', '--cluster', [CompletionResultType]::ParameterName, 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The output format')
@@ -571,7 +569,8 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
             [CompletionResult]::new('--read-replica', '--read-replica', [CompletionResultType]::ParameterName, 'Whether reads may go to replicas, which may return stale data [default: never]')
-            [CompletionResult]::new('--reference', '--reference', [CompletionResultType]::ParameterName, 'Make it a reference table: the same on every shard')
+            [CompletionResult]::new('--key', '--key', [CompletionResultType]::ParameterName, 'The column that decides the shard of a row')
+            [CompletionResult]::new('--unchecked-unique', '--unchecked-unique', [CompletionResultType]::ParameterName, 'Accept this unique index without the key, because the application makes its values unique over all shards')
             [CompletionResult]::new('--no-header', '--no-header', [CompletionResultType]::ParameterName, 'Leave out the header line; not that of export, which import reads')
             [CompletionResult]::new('-x', '-x', [CompletionResultType]::ParameterName, 'Write one field per line')
             [CompletionResult]::new('--expanded', '--expanded', [CompletionResultType]::ParameterName, 'Write one field per line')
@@ -583,6 +582,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('-y', '-y', [CompletionResultType]::ParameterName, 'Answer yes to every question')
             [CompletionResult]::new('--yes', '--yes', [CompletionResultType]::ParameterName, 'Answer yes to every question')
             [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask no questions: fail where an answer is needed')
+            [CompletionResult]::new('--reference', '--reference', [CompletionResultType]::ParameterName, 'Make it a reference table: the same on every shard')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
@@ -684,9 +684,6 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             break
         }
         'ringshard;schema;apply' {
-            [CompletionResult]::new('-c', '-c', [CompletionResultType]::ParameterName, 'SQL statements instead of a file')
-            [CompletionResult]::new('--command', '--command', [CompletionResultType]::ParameterName, 'SQL statements instead of a file')
-            [CompletionResult]::new('--name', '--name', [CompletionResultType]::ParameterName, 'The name of the change [default: the file''s name, or the beginning of the SQL]')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('--cluster', '--cluster', [CompletionResultType]::ParameterName, 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The output format')
@@ -694,7 +691,9 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
             [CompletionResult]::new('--read-replica', '--read-replica', [CompletionResultType]::ParameterName, 'Whether reads may go to replicas, which may return stale data [default: never]')
-            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Show which shards have the change, without applying it')
+            [CompletionResult]::new('-c', '-c', [CompletionResultType]::ParameterName, 'SQL statements instead of a file')
+            [CompletionResult]::new('--command', '--command', [CompletionResultType]::ParameterName, 'SQL statements instead of a file')
+            [CompletionResult]::new('--name', '--name', [CompletionResultType]::ParameterName, 'The name of the change [default: the file''s name, or the beginning of the SQL]')
             [CompletionResult]::new('--no-header', '--no-header', [CompletionResultType]::ParameterName, 'Leave out the header line; not that of export, which import reads')
             [CompletionResult]::new('-x', '-x', [CompletionResultType]::ParameterName, 'Write one field per line')
             [CompletionResult]::new('--expanded', '--expanded', [CompletionResultType]::ParameterName, 'Write one field per line')
@@ -706,6 +705,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('-y', '-y', [CompletionResultType]::ParameterName, 'Answer yes to every question')
             [CompletionResult]::new('--yes', '--yes', [CompletionResultType]::ParameterName, 'Answer yes to every question')
             [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask no questions: fail where an answer is needed')
+            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Show which shards have the change, without applying it')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
@@ -826,7 +826,6 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             break
         }
         'ringshard;stats' {
-            [CompletionResult]::new('--interval', '--interval', [CompletionResultType]::ParameterName, 'The interval over which rates are measured; servers update their counters up to a second late, so rates over a shorter interval are inexact')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('--cluster', '--cluster', [CompletionResultType]::ParameterName, 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The output format')
@@ -834,8 +833,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
             [CompletionResult]::new('--read-replica', '--read-replica', [CompletionResultType]::ParameterName, 'Whether reads may go to replicas, which may return stale data [default: never]')
-            [CompletionResult]::new('--host', '--host', [CompletionResultType]::ParameterName, 'Show this machine instead: processors, memory, disks, network, processes of Postgres and ringshard')
-            [CompletionResult]::new('--prometheus', '--prometheus', [CompletionResultType]::ParameterName, 'Write the text format of Prometheus, whatever --format is; counters only, so it does not wait')
+            [CompletionResult]::new('--interval', '--interval', [CompletionResultType]::ParameterName, 'The interval over which rates are measured; servers update their counters up to a second late, so rates over a shorter interval are inexact')
             [CompletionResult]::new('--no-header', '--no-header', [CompletionResultType]::ParameterName, 'Leave out the header line; not that of export, which import reads')
             [CompletionResult]::new('-x', '-x', [CompletionResultType]::ParameterName, 'Write one field per line')
             [CompletionResult]::new('--expanded', '--expanded', [CompletionResultType]::ParameterName, 'Write one field per line')
@@ -847,6 +845,8 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('-y', '-y', [CompletionResultType]::ParameterName, 'Answer yes to every question')
             [CompletionResult]::new('--yes', '--yes', [CompletionResultType]::ParameterName, 'Answer yes to every question')
             [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask no questions: fail where an answer is needed')
+            [CompletionResult]::new('--host', '--host', [CompletionResultType]::ParameterName, 'Show this machine instead: processors, memory, disks, network, processes of Postgres and ringshard')
+            [CompletionResult]::new('--prometheus', '--prometheus', [CompletionResultType]::ParameterName, 'Write the text format of Prometheus, whatever --format is; counters only, so it does not wait')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
@@ -875,8 +875,6 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             break
         }
         'ringshard;add-shard' {
-            [CompletionResult]::new('--direct-url', '--direct-url', [CompletionResultType]::ParameterName, 'The URL of the server itself, if the other URL leads to a connection pooler; used by what needs its own session')
-            [CompletionResult]::new('--weight', '--weight', [CompletionResultType]::ParameterName, 'Its part of the ring, as a multiple of that of a shard of weight 1 [default: 1]')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('--cluster', '--cluster', [CompletionResultType]::ParameterName, 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The output format')
@@ -884,6 +882,8 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
             [CompletionResult]::new('--read-replica', '--read-replica', [CompletionResultType]::ParameterName, 'Whether reads may go to replicas, which may return stale data [default: never]')
+            [CompletionResult]::new('--direct-url', '--direct-url', [CompletionResultType]::ParameterName, 'The URL of the server itself, if the other URL leads to a connection pooler; used by what needs its own session')
+            [CompletionResult]::new('--weight', '--weight', [CompletionResultType]::ParameterName, 'Its part of the ring, as a multiple of that of a shard of weight 1 [default: 1]')
             [CompletionResult]::new('--no-header', '--no-header', [CompletionResultType]::ParameterName, 'Leave out the header line; not that of export, which import reads')
             [CompletionResult]::new('-x', '-x', [CompletionResultType]::ParameterName, 'Write one field per line')
             [CompletionResult]::new('--expanded', '--expanded', [CompletionResultType]::ParameterName, 'Write one field per line')
@@ -900,7 +900,6 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             break
         }
         'ringshard;remove-shard' {
-            [CompletionResult]::new('--recover-from', '--recover-from', [CompletionResultType]::ParameterName, 'With --dead: recover its users from this replica or restored backup')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('--cluster', '--cluster', [CompletionResultType]::ParameterName, 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The output format')
@@ -908,7 +907,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
             [CompletionResult]::new('--read-replica', '--read-replica', [CompletionResultType]::ParameterName, 'Whether reads may go to replicas, which may return stale data [default: never]')
-            [CompletionResult]::new('--dead', '--dead', [CompletionResultType]::ParameterName, 'The shard is lost for good: give its arcs to the other shards at once')
+            [CompletionResult]::new('--recover-from', '--recover-from', [CompletionResultType]::ParameterName, 'With --dead: recover its users from this replica or restored backup')
             [CompletionResult]::new('--no-header', '--no-header', [CompletionResultType]::ParameterName, 'Leave out the header line; not that of export, which import reads')
             [CompletionResult]::new('-x', '-x', [CompletionResultType]::ParameterName, 'Write one field per line')
             [CompletionResult]::new('--expanded', '--expanded', [CompletionResultType]::ParameterName, 'Write one field per line')
@@ -920,14 +919,12 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('-y', '-y', [CompletionResultType]::ParameterName, 'Answer yes to every question')
             [CompletionResult]::new('--yes', '--yes', [CompletionResultType]::ParameterName, 'Answer yes to every question')
             [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask no questions: fail where an answer is needed')
+            [CompletionResult]::new('--dead', '--dead', [CompletionResultType]::ParameterName, 'The shard is lost for good: give its arcs to the other shards at once')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
         'ringshard;rebalance' {
-            [CompletionResult]::new('--chunk-rows', '--chunk-rows', [CompletionResultType]::ParameterName, 'The most users in one chunk; writes to a chunk wait while it moves')
-            [CompletionResult]::new('--max-rows-per-sec', '--max-rows-per-sec', [CompletionResultType]::ParameterName, 'The most users that move per second, in total [default: no limit]')
-            [CompletionResult]::new('--jobs', '--jobs', [CompletionResultType]::ParameterName, 'The number of pairs of shards that move users at once')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('--cluster', '--cluster', [CompletionResultType]::ParameterName, 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The output format')
@@ -935,9 +932,9 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
             [CompletionResult]::new('--read-replica', '--read-replica', [CompletionResultType]::ParameterName, 'Whether reads may go to replicas, which may return stale data [default: never]')
-            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Show the plan without moving anything')
-            [CompletionResult]::new('--ignore-standbys', '--ignore-standbys', [CompletionResultType]::ParameterName, 'Do not wait for the standbys of the shards: a failover to one of them may then lose users')
-            [CompletionResult]::new('--unlocked', '--unlocked', [CompletionResultType]::ParameterName, 'Take no lock; for tests with two concurrent runs')
+            [CompletionResult]::new('--chunk-rows', '--chunk-rows', [CompletionResultType]::ParameterName, 'The most users in one chunk; writes to a chunk wait while it moves')
+            [CompletionResult]::new('--max-rows-per-sec', '--max-rows-per-sec', [CompletionResultType]::ParameterName, 'The most users that move per second, in total [default: no limit]')
+            [CompletionResult]::new('--jobs', '--jobs', [CompletionResultType]::ParameterName, 'The number of pairs of shards that move users at once')
             [CompletionResult]::new('--no-header', '--no-header', [CompletionResultType]::ParameterName, 'Leave out the header line; not that of export, which import reads')
             [CompletionResult]::new('-x', '-x', [CompletionResultType]::ParameterName, 'Write one field per line')
             [CompletionResult]::new('--expanded', '--expanded', [CompletionResultType]::ParameterName, 'Write one field per line')
@@ -949,6 +946,9 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('-y', '-y', [CompletionResultType]::ParameterName, 'Answer yes to every question')
             [CompletionResult]::new('--yes', '--yes', [CompletionResultType]::ParameterName, 'Answer yes to every question')
             [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask no questions: fail where an answer is needed')
+            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Show the plan without moving anything')
+            [CompletionResult]::new('--ignore-standbys', '--ignore-standbys', [CompletionResultType]::ParameterName, 'Do not wait for the standbys of the shards: a failover to one of them may then lose users')
+            [CompletionResult]::new('--unlocked', '--unlocked', [CompletionResultType]::ParameterName, 'Take no lock; for tests with two concurrent runs')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Show the progress, and the process that runs it')
@@ -1014,8 +1014,6 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
             [CompletionResult]::new('--read-replica', '--read-replica', [CompletionResultType]::ParameterName, 'Whether reads may go to replicas, which may return stale data [default: never]')
-            [CompletionResult]::new('--deep', '--deep', [CompletionResultType]::ParameterName, 'Compare the contents of users that are on two shards')
-            [CompletionResult]::new('--fix', '--fix', [CompletionResultType]::ParameterName, 'Move misplaced rows to their owner; a row that differs from the owner''s goes to ringshard.quarantine')
             [CompletionResult]::new('--no-header', '--no-header', [CompletionResultType]::ParameterName, 'Leave out the header line; not that of export, which import reads')
             [CompletionResult]::new('-x', '-x', [CompletionResultType]::ParameterName, 'Write one field per line')
             [CompletionResult]::new('--expanded', '--expanded', [CompletionResultType]::ParameterName, 'Write one field per line')
@@ -1027,6 +1025,8 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('-y', '-y', [CompletionResultType]::ParameterName, 'Answer yes to every question')
             [CompletionResult]::new('--yes', '--yes', [CompletionResultType]::ParameterName, 'Answer yes to every question')
             [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask no questions: fail where an answer is needed')
+            [CompletionResult]::new('--deep', '--deep', [CompletionResultType]::ParameterName, 'Compare the contents of users that are on two shards')
+            [CompletionResult]::new('--fix', '--fix', [CompletionResultType]::ParameterName, 'Move misplaced rows to their owner; a row that differs from the owner''s goes to ringshard.quarantine')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
@@ -1127,7 +1127,6 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             break
         }
         'ringshard;promote' {
-            [CompletionResult]::new('--replica', '--replica', [CompletionResultType]::ParameterName, 'The replica to promote [default: the one that has received the most]')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('--cluster', '--cluster', [CompletionResultType]::ParameterName, 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The output format')
@@ -1135,7 +1134,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
             [CompletionResult]::new('--read-replica', '--read-replica', [CompletionResultType]::ParameterName, 'Whether reads may go to replicas, which may return stale data [default: never]')
-            [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Promote the replica even if it has not replayed all hand-overs of arcs; the missing ones are lost. If a stale primary answers at the shard''s address, make it the primary again')
+            [CompletionResult]::new('--replica', '--replica', [CompletionResultType]::ParameterName, 'The replica to promote [default: the one that has received the most]')
             [CompletionResult]::new('--no-header', '--no-header', [CompletionResultType]::ParameterName, 'Leave out the header line; not that of export, which import reads')
             [CompletionResult]::new('-x', '-x', [CompletionResultType]::ParameterName, 'Write one field per line')
             [CompletionResult]::new('--expanded', '--expanded', [CompletionResultType]::ParameterName, 'Write one field per line')
@@ -1147,6 +1146,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('-y', '-y', [CompletionResultType]::ParameterName, 'Answer yes to every question')
             [CompletionResult]::new('--yes', '--yes', [CompletionResultType]::ParameterName, 'Answer yes to every question')
             [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask no questions: fail where an answer is needed')
+            [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Promote the replica even if it has not replayed all hand-overs of arcs; the missing ones are lost. If a stale primary answers at the shard''s address, make it the primary again')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
@@ -1201,7 +1201,6 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             break
         }
         'ringshard;drill;outage' {
-            [CompletionResult]::new('--for', '--for', [CompletionResultType]::ParameterName, 'The length of the drill, such as 10s or 2m; at most 1h')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('--cluster', '--cluster', [CompletionResultType]::ParameterName, 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The output format')
@@ -1209,7 +1208,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
             [CompletionResult]::new('--read-replica', '--read-replica', [CompletionResultType]::ParameterName, 'Whether reads may go to replicas, which may return stale data [default: never]')
-            [CompletionResult]::new('--undo', '--undo', [CompletionResultType]::ParameterName, 'Open the database again, if a crash of its server during a drill left it closed')
+            [CompletionResult]::new('--for', '--for', [CompletionResultType]::ParameterName, 'The length of the drill, such as 10s or 2m; at most 1h')
             [CompletionResult]::new('--no-header', '--no-header', [CompletionResultType]::ParameterName, 'Leave out the header line; not that of export, which import reads')
             [CompletionResult]::new('-x', '-x', [CompletionResultType]::ParameterName, 'Write one field per line')
             [CompletionResult]::new('--expanded', '--expanded', [CompletionResultType]::ParameterName, 'Write one field per line')
@@ -1221,13 +1220,12 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('-y', '-y', [CompletionResultType]::ParameterName, 'Answer yes to every question')
             [CompletionResult]::new('--yes', '--yes', [CompletionResultType]::ParameterName, 'Answer yes to every question')
             [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask no questions: fail where an answer is needed')
+            [CompletionResult]::new('--undo', '--undo', [CompletionResultType]::ParameterName, 'Open the database again, if a crash of its server during a drill left it closed')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
         'ringshard;drill;slow' {
-            [CompletionResult]::new('--delay', '--delay', [CompletionResultType]::ParameterName, 'The delay in each direction, such as 50ms or 1s; at most 10s')
-            [CompletionResult]::new('--for', '--for', [CompletionResultType]::ParameterName, 'The length of the drill, such as 10s or 2m; at most 1h')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('--cluster', '--cluster', [CompletionResultType]::ParameterName, 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The output format')
@@ -1235,6 +1233,8 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
             [CompletionResult]::new('--read-replica', '--read-replica', [CompletionResultType]::ParameterName, 'Whether reads may go to replicas, which may return stale data [default: never]')
+            [CompletionResult]::new('--delay', '--delay', [CompletionResultType]::ParameterName, 'The delay in each direction, such as 50ms or 1s; at most 10s')
+            [CompletionResult]::new('--for', '--for', [CompletionResultType]::ParameterName, 'The length of the drill, such as 10s or 2m; at most 1h')
             [CompletionResult]::new('--no-header', '--no-header', [CompletionResultType]::ParameterName, 'Leave out the header line; not that of export, which import reads')
             [CompletionResult]::new('-x', '-x', [CompletionResultType]::ParameterName, 'Write one field per line')
             [CompletionResult]::new('--expanded', '--expanded', [CompletionResultType]::ParameterName, 'Write one field per line')
@@ -1668,8 +1668,6 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
             [CompletionResult]::new('--read-replica', '--read-replica', [CompletionResultType]::ParameterName, 'Whether reads may go to replicas, which may return stale data [default: never]')
-            [CompletionResult]::new('--no-init', '--no-init', [CompletionResultType]::ParameterName, 'Do not run the init file')
-            [CompletionResult]::new('--keep-going', '--keep-going', [CompletionResultType]::ParameterName, 'If standard input is a script: continue after an error')
             [CompletionResult]::new('--no-header', '--no-header', [CompletionResultType]::ParameterName, 'Leave out the header line; not that of export, which import reads')
             [CompletionResult]::new('-x', '-x', [CompletionResultType]::ParameterName, 'Write one field per line')
             [CompletionResult]::new('--expanded', '--expanded', [CompletionResultType]::ParameterName, 'Write one field per line')
@@ -1681,6 +1679,8 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('-y', '-y', [CompletionResultType]::ParameterName, 'Answer yes to every question')
             [CompletionResult]::new('--yes', '--yes', [CompletionResultType]::ParameterName, 'Answer yes to every question')
             [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask no questions: fail where an answer is needed')
+            [CompletionResult]::new('--no-init', '--no-init', [CompletionResultType]::ParameterName, 'Do not run the init file')
+            [CompletionResult]::new('--keep-going', '--keep-going', [CompletionResultType]::ParameterName, 'If standard input is a script: continue after an error')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
@@ -1693,7 +1693,6 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
             [CompletionResult]::new('--read-replica', '--read-replica', [CompletionResultType]::ParameterName, 'Whether reads may go to replicas, which may return stale data [default: never]')
-            [CompletionResult]::new('--at-once', '--at-once', [CompletionResultType]::ParameterName, 'Do not wait for a key between the steps')
             [CompletionResult]::new('--no-header', '--no-header', [CompletionResultType]::ParameterName, 'Leave out the header line; not that of export, which import reads')
             [CompletionResult]::new('-x', '-x', [CompletionResultType]::ParameterName, 'Write one field per line')
             [CompletionResult]::new('--expanded', '--expanded', [CompletionResultType]::ParameterName, 'Write one field per line')
@@ -1705,12 +1704,12 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('-y', '-y', [CompletionResultType]::ParameterName, 'Answer yes to every question')
             [CompletionResult]::new('--yes', '--yes', [CompletionResultType]::ParameterName, 'Answer yes to every question')
             [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask no questions: fail where an answer is needed')
+            [CompletionResult]::new('--at-once', '--at-once', [CompletionResultType]::ParameterName, 'Do not wait for a key between the steps')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
         'ringshard;monitor' {
-            [CompletionResult]::new('--interval', '--interval', [CompletionResultType]::ParameterName, 'The interval between two samples')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'The configuration file')
             [CompletionResult]::new('--cluster', '--cluster', [CompletionResultType]::ParameterName, 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'The output format')
@@ -1718,6 +1717,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colours')
             [CompletionResult]::new('--log-file', '--log-file', [CompletionResultType]::ParameterName, 'Log to this file instead of stderr')
             [CompletionResult]::new('--read-replica', '--read-replica', [CompletionResultType]::ParameterName, 'Whether reads may go to replicas, which may return stale data [default: never]')
+            [CompletionResult]::new('--interval', '--interval', [CompletionResultType]::ParameterName, 'The interval between two samples')
             [CompletionResult]::new('--no-header', '--no-header', [CompletionResultType]::ParameterName, 'Leave out the header line; not that of export, which import reads')
             [CompletionResult]::new('-x', '-x', [CompletionResultType]::ParameterName, 'Write one field per line')
             [CompletionResult]::new('--expanded', '--expanded', [CompletionResultType]::ParameterName, 'Write one field per line')

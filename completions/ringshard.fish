@@ -88,10 +88,6 @@ complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "help" -d 'Expla
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "repl" -d 'Run commands interactively; the default on a terminal when no command is given'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "tour" -d 'Show how ringshard works, step by step, on its own private Postgres'
 complete -c ringshard -n "__fish_ringshard_needs_command" -f -a "monitor" -d 'Show shards, ring and this machine, live and full screen; q leaves'
-complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l shards -d 'The number of shards, which are named `shard_1` and so on [default: 3]' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l server -d 'Create the shards as databases on this server' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l shard -d 'Use this existing database as a shard; may be given more than once' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l vnodes -d 'Virtual nodes of each shard [default: 100]' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
@@ -108,6 +104,10 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l log-
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l shards -d 'The number of shards, which are named `shard_1` and so on [default: 3]' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l server -d 'Create the shards as databases on this server' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l shard -d 'Use this existing database as a shard; may be given more than once' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l vnodes -d 'Virtual nodes of each shard [default: 100]' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
@@ -116,12 +116,6 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l read
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand init-shards" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l id -d 'The user\'s id, which determines the shard [default: if it is a bigint, a new one, made by a shard]' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l name -d 'The name, up to 100 characters' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l region -d 'The region, such as EU, up to 50 characters' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l email -d 'The email address, up to 100 characters' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l set -d 'Set any column of `users`, as in --set created_at=2026-01-31; may be given more than once' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l set-null -d 'Set a column to NULL; may be given more than once' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
@@ -138,6 +132,12 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l log-
 complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l id -d 'The user\'s id, which determines the shard [default: if it is a bigint, a new one, made by a shard]' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l name -d 'The name, up to 100 characters' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l region -d 'The region, such as EU, up to 50 characters' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l email -d 'The email address, up to 100 characters' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l set -d 'Set any column of `users`, as in --set created_at=2026-01-31; may be given more than once' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l set-null -d 'Set a column to NULL; may be given more than once' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
@@ -146,7 +146,6 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l read
 complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand create-user" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -l id -d 'The user\'s id' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
@@ -163,6 +162,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -l log-fil
 complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -l id -d 'The user\'s id' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
@@ -171,12 +171,6 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -l read-on
 complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand get-user" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l id -d 'The user\'s id' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l name -d 'The new name' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l region -d 'The new region' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l email -d 'The new email' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l set -d 'Set any column of `users`, as in --set created_at=2026-01-31; may be given more than once' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l set-null -d 'Set a column to NULL; may be given more than once' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
@@ -193,8 +187,12 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l log-
 complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l no-region -d 'Remove the region'
-complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l no-email -d 'Remove the email'
+complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l id -d 'The user\'s id' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l name -d 'The new name' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l region -d 'The new region' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l email -d 'The new email' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l set -d 'Set any column of `users`, as in --set created_at=2026-01-31; may be given more than once' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l set-null -d 'Set a column to NULL; may be given more than once' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
@@ -202,8 +200,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -s v -l
 complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l no-input -d 'Ask no questions: fail where an answer is needed'
+complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l no-region -d 'Remove the region'
+complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -l no-email -d 'Remove the email'
 complete -c ringshard -n "__fish_ringshard_using_subcommand update-user" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -l id -d 'The user\'s id' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
@@ -220,6 +219,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -l log-
 complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -l id -d 'The user\'s id' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
@@ -228,10 +228,6 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -l read
 complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand delete-user" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l region -d 'Only users of this region' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l limit -d 'At most N users, those with the smallest ids' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l after -d 'Only users with greater ids, for the page after the one that ended with this id' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l table -d 'A sharded table [default: users]' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
@@ -248,7 +244,10 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l log-f
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l allow-partial -d 'If a shard is down: show the result of the others, name what is missing, exit with code 6'
+complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l region -d 'Only users of this region' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l limit -d 'At most N users, those with the smallest ids' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l after -d 'Only users with greater ids, for the page after the one that ended with this id' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l table -d 'A sharded table [default: users]' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
@@ -256,12 +255,8 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -s v -l 
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l no-input -d 'Ask no questions: fail where an answer is needed'
+complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -l allow-partial -d 'If a shard is down: show the result of the others, name what is missing, exit with code 6'
 complete -c ringshard -n "__fish_ringshard_using_subcommand list-users" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l region -d 'Only users of this region' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l by -d 'Count each group separately' -r -f -a "shard\t'One row for each shard'
-region\t'One row for each region'
-table\t'One row for each sharded table'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l table -d 'A sharded table [default: users]' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
@@ -278,7 +273,11 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l log-file -
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l allow-partial -d 'If a shard is down: show the result of the others, name what is missing, exit with code 6'
+complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l region -d 'Only users of this region' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l by -d 'Count each group separately' -r -f -a "shard\t'One row for each shard'
+region\t'One row for each region'
+table\t'One row for each sharded table'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l table -d 'A sharded table [default: users]' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
@@ -286,13 +285,8 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand count" -s v -l verbo
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l no-input -d 'Ask no questions: fail where an answer is needed'
+complete -c ringshard -n "__fish_ringshard_using_subcommand count" -l allow-partial -d 'If a shard is down: show the result of the others, name what is missing, exit with code 6'
 complete -c ringshard -n "__fish_ringshard_using_subcommand count" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -l on-conflict -d 'What to do about a user that exists already or appears twice; update sets the columns of the file' -r -f -a "error\t'Stop with an error'
-skip\t'Leave the existing user unchanged'
-update\t'Overwrite the existing user'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -l rejects -d 'Write bad records, and those that a shard refuses, to this file, and continue' -r -F
-complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -l table -d 'A sharded table [default: users]' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -l batch-kib -d 'The size of a batch in KiB; for tests of what happens between two of them' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
@@ -309,7 +303,12 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fi
 complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -l restart -d 'Ignore the progress of an interrupted import of this file'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -l on-conflict -d 'What to do about a user that exists already or appears twice; update sets the columns of the file' -r -f -a "error\t'Stop with an error'
+skip\t'Leave the existing user unchanged'
+update\t'Overwrite the existing user'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -l rejects -d 'Write bad records, and those that a shard refuses, to this file, and continue' -r -F
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -l table -d 'A sharded table [default: users]' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -l batch-kib -d 'The size of a batch in KiB; for tests of what happens between two of them' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
@@ -317,6 +316,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fi
 complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -l no-input -d 'Ask no questions: fail where an answer is needed'
+complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -l restart -d 'Ignore the progress of an interrupted import of this file'
 complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -a "list" -d 'List the imports that run or were interrupted'
 complete -c ringshard -n "__fish_ringshard_using_subcommand import; and not __fish_seen_subcommand_from list forget" -a "forget" -d 'Discard the progress of an interrupted import; what it stored stays'
@@ -368,7 +368,6 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_s
 complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from forget" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from forget" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand import; and __fish_seen_subcommand_from forget" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l table -d 'A sharded table [default: users]' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand export" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
@@ -385,7 +384,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l log-file 
 complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l allow-partial -d 'If a shard is down: show the result of the others, name what is missing, exit with code 6'
+complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l table -d 'A sharded table [default: users]' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand export" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand export" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
@@ -393,6 +392,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand export" -s v -l verb
 complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand export" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l no-input -d 'Ask no questions: fail where an answer is needed'
+complete -c ringshard -n "__fish_ringshard_using_subcommand export" -l allow-partial -d 'If a shard is down: show the result of the others, name what is missing, exit with code 6'
 complete -c ringshard -n "__fish_ringshard_using_subcommand export" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run clean" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run clean" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
@@ -421,11 +421,6 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run clean" -f -a "fill" -d 'Store synthetic users, most of them in one region; the same seed gives the same users'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run clean" -f -a "run" -d 'Run operations from many clients, measure them, and check every answer'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and not __fish_seen_subcommand_from fill run clean" -f -a "clean" -d 'Remove the users that runs created, if some were killed before they removed them'
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l seed -d 'The seed of the generator; the same seed gives the same user for an id' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l start -d 'The id of the first user' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l on-conflict -d 'What to do about a user that exists already' -r -f -a "error\t'Stop with an error'
-skip\t'Leave the existing user unchanged'
-update\t'Overwrite the existing user'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
@@ -442,6 +437,11 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_see
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l seed -d 'The seed of the generator; the same seed gives the same user for an id' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l start -d 'The id of the first user' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l on-conflict -d 'What to do about a user that exists already' -r -f -a "error\t'Stop with an error'
+skip\t'Leave the existing user unchanged'
+update\t'Overwrite the existing user'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
@@ -450,16 +450,6 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_see
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from fill" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l clients -d 'The number of clients; each runs one operation at a time' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l duration -d 'The length of the run, such as 500ms, 10s or 2m' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l mix -d 'The weights of the operations get, create, update and delete' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l rate -d 'Operations per second, of all clients together; latencies then count from when an operation was due [default: no limit]' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l keys -d 'How the users are chosen' -r -f -a "uniform\t'Each user is equally likely'
-zipf\t'A few users are used most, those with the lowest ids'
-sequential\t'One user after the other'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l seed -d 'The seed of the random choices' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l users -d 'Work only with these existing users; those that load did not make are only read [default: all]' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l async-replica -d 'This shard has an asynchronous replica that may be promoted during the run: lost writes there count as `lost_unreplicated` and not as wrong answers; may be given more than once' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
@@ -476,7 +466,16 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_see
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l keep -d 'Keep the users that the run creates, in place of removing them at the end'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l clients -d 'The number of clients; each runs one operation at a time' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l duration -d 'The length of the run, such as 500ms, 10s or 2m' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l mix -d 'The weights of the operations get, create, update and delete' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l rate -d 'Operations per second, of all clients together; latencies then count from when an operation was due [default: no limit]' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l keys -d 'How the users are chosen' -r -f -a "uniform\t'Each user is equally likely'
+zipf\t'A few users are used most, those with the lowest ids'
+sequential\t'One user after the other'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l seed -d 'The seed of the random choices' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l users -d 'Work only with these existing users; those that load did not make are only read [default: all]' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l async-replica -d 'This shard has an asynchronous replica that may be promoted during the run: lost writes there count as `lost_unreplicated` and not as wrong answers; may be given more than once' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
@@ -484,6 +483,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_see
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l no-input -d 'Ask no questions: fail where an answer is needed'
+complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -l keep -d 'Keep the users that the run creates, in place of removing them at the end'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from clean" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from clean" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
@@ -509,9 +509,6 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_see
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from clean" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from clean" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand load; and __fish_seen_subcommand_from clean" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l key -d 'Run it on the owner of this sharding key' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l shard -d 'As --per-shard, only on this shard; may be given more than once' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l gather -d 'For a query that cannot be split: copy the rows that it needs to one shard first, at most so many' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
@@ -528,8 +525,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l log-file -d 
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l per-shard -d 'Show the answer of each shard, with the shard in front'
-complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l allow-partial -d 'If a shard is down: show the result of the others, name what is missing, exit with code 6'
+complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l key -d 'Run it on the owner of this sharding key' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l shard -d 'As --per-shard, only on this shard; may be given more than once' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l gather -d 'For a query that cannot be split: copy the rows that it needs to one shard first, at most so many' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
@@ -537,8 +535,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -s v -l verbose
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l no-input -d 'Ask no questions: fail where an answer is needed'
+complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l per-shard -d 'Show the answer of each shard, with the shard in front'
+complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l allow-partial -d 'If a shard is down: show the result of the others, name what is missing, exit with code 6'
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand route" -l table -d 'The table whose keys they are: all tables lie on one ring, but the key of each has its own type [default: users]' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand route" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand route" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand route" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
@@ -555,6 +554,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand route" -l log-file -
 complete -c ringshard -n "__fish_ringshard_using_subcommand route" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand route" -l table -d 'The table whose keys they are: all tables lie on one ring, but the key of each has its own type [default: users]' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand route" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand route" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand route" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
@@ -591,8 +591,6 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand table; and not __fis
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and not __fish_seen_subcommand_from add list show remove" -f -a "list" -d 'List the tables of the cluster, with their rows on all shards'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and not __fish_seen_subcommand_from add list show remove" -f -a "show" -d 'Show one table of the cluster'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and not __fish_seen_subcommand_from add list show remove" -f -a "remove" -d 'Remove a table from the cluster; its rows stay where they are'
-complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -l key -d 'The column that decides the shard of a row' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -l unchecked-unique -d 'Accept this unique index without the key, because the application makes its values unique over all shards' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
@@ -609,7 +607,8 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_se
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -l reference -d 'Make it a reference table: the same on every shard'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -l key -d 'The column that decides the shard of a row' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -l unchecked-unique -d 'Accept this unique index without the key, because the application makes its values unique over all shards' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
@@ -617,6 +616,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_se
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -l no-input -d 'Ask no questions: fail where an answer is needed'
+complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -l reference -d 'Make it a reference table: the same on every shard'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from list" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand table; and __fish_seen_subcommand_from list" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
@@ -718,8 +718,6 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fi
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status show diff" -f -a "status" -d 'List the changes of the schema, with their state on each shard'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status show diff" -f -a "show" -d 'Show the columns, constraints, indexes, triggers and rights of a table, and which shards have them'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and not __fish_seen_subcommand_from apply status show diff" -f -a "diff" -d 'Show how the tables of the cluster differ between shards; exit code 1 if they do'
-complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -s c -l command -d 'SQL statements instead of a file' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -l name -d 'The name of the change [default: the file\'s name, or the beginning of the SQL]' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
@@ -736,7 +734,8 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_s
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -l dry-run -d 'Show which shards have the change, without applying it'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -s c -l command -d 'SQL statements instead of a file' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -l name -d 'The name of the change [default: the file\'s name, or the beginning of the SQL]' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
@@ -744,6 +743,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_s
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -l no-input -d 'Ask no questions: fail where an answer is needed'
+complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -l dry-run -d 'Show which shards have the change, without applying it'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from apply" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from status" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand schema; and __fish_seen_subcommand_from status" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
@@ -865,7 +865,6 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand status" -l read-only
 complete -c ringshard -n "__fish_ringshard_using_subcommand status" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand status" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l interval -d 'The interval over which rates are measured; servers update their counters up to a second late, so rates over a shorter interval are inexact' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
@@ -882,8 +881,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l log-file -
 complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l host -d 'Show this machine instead: processors, memory, disks, network, processes of Postgres and ringshard'
-complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l prometheus -d 'Write the text format of Prometheus, whatever --format is; counters only, so it does not wait'
+complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l interval -d 'The interval over which rates are measured; servers update their counters up to a second late, so rates over a shorter interval are inexact' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
@@ -891,6 +889,8 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -s v -l verbo
 complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l no-input -d 'Ask no questions: fail where an answer is needed'
+complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l host -d 'Show this machine instead: processors, memory, disks, network, processes of Postgres and ringshard'
+complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -l prometheus -d 'Write the text format of Prometheus, whatever --format is; counters only, so it does not wait'
 complete -c ringshard -n "__fish_ringshard_using_subcommand stats" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
@@ -916,8 +916,6 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -l read-only
 complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -l direct-url -d 'The URL of the server itself, if the other URL leads to a connection pooler; used by what needs its own session' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -l weight -d 'Its part of the ring, as a multiple of that of a shard of weight 1 [default: 1]' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
@@ -934,6 +932,8 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -l log-fi
 complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -l direct-url -d 'The URL of the server itself, if the other URL leads to a connection pooler; used by what needs its own session' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -l weight -d 'Its part of the ring, as a multiple of that of a shard of weight 1 [default: 1]' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
@@ -942,7 +942,6 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -l read-o
 complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand add-shard" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -l recover-from -d 'With --dead: recover its users from this replica or restored backup' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
@@ -959,7 +958,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -l log
 complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -l dead -d 'The shard is lost for good: give its arcs to the other shards at once'
+complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -l recover-from -d 'With --dead: recover its users from this replica or restored backup' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
@@ -967,10 +966,8 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -s v -
 complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -l no-input -d 'Ask no questions: fail where an answer is needed'
+complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -l dead -d 'The shard is lost for good: give its arcs to the other shards at once'
 complete -c ringshard -n "__fish_ringshard_using_subcommand remove-shard" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l chunk-rows -d 'The most users in one chunk; writes to a chunk wait while it moves' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l max-rows-per-sec -d 'The most users that move per second, in total [default: no limit]' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l jobs -d 'The number of pairs of shards that move users at once' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
@@ -987,9 +984,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not _
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l dry-run -d 'Show the plan without moving anything'
-complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l ignore-standbys -d 'Do not wait for the standbys of the shards: a failover to one of them may then lose users'
-complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l unlocked -d 'Take no lock; for tests with two concurrent runs'
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l chunk-rows -d 'The most users in one chunk; writes to a chunk wait while it moves' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l max-rows-per-sec -d 'The most users that move per second, in total [default: no limit]' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l jobs -d 'The number of pairs of shards that move users at once' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
@@ -997,6 +994,9 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not _
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l no-input -d 'Ask no questions: fail where an answer is needed'
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l dry-run -d 'Show the plan without moving anything'
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l ignore-standbys -d 'Do not wait for the standbys of the shards: a failover to one of them may then lose users'
+complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -l unlocked -d 'Take no lock; for tests with two concurrent runs'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -f -a "status" -d 'Show the progress, and the process that runs it'
 complete -c ringshard -n "__fish_ringshard_using_subcommand rebalance; and not __fish_seen_subcommand_from status cancel" -f -a "cancel" -d 'Undo the change that is under way'
@@ -1069,8 +1069,6 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -l log-file 
 complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -l deep -d 'Compare the contents of users that are on two shards'
-complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -l fix -d 'Move misplaced rows to their owner; a row that differs from the owner\'s goes to ringshard.quarantine'
 complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
@@ -1078,6 +1076,8 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -s v -l verb
 complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -l no-input -d 'Ask no questions: fail where an answer is needed'
+complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -l deep -d 'Compare the contents of users that are on two shards'
+complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -l fix -d 'Move misplaced rows to their owner; a row that differs from the owner\'s goes to ringshard.quarantine'
 complete -c ringshard -n "__fish_ringshard_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and not __fish_seen_subcommand_from list add remove" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
@@ -1178,7 +1178,6 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand replica; and __fish_seen_subcommand_from remove" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l replica -d 'The replica to promote [default: the one that has received the most]' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
@@ -1195,7 +1194,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l log-file
 complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l force -d 'Promote the replica even if it has not replayed all hand-overs of arcs; the missing ones are lost. If a stale primary answers at the shard\'s address, make it the primary again'
+complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l replica -d 'The replica to promote [default: the one that has received the most]' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
@@ -1203,6 +1202,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -s v -l ver
 complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l no-input -d 'Ask no questions: fail where an answer is needed'
+complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -l force -d 'Promote the replica even if it has not replayed all hand-overs of arcs; the missing ones are lost. If a stale primary answers at the shard\'s address, make it the primary again'
 complete -c ringshard -n "__fish_ringshard_using_subcommand promote" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and not __fish_seen_subcommand_from kill-connections outage slow" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
@@ -1255,7 +1255,6 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_se
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from kill-connections" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l for -d 'The length of the drill, such as 10s or 2m; at most 1h' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
@@ -1272,7 +1271,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_se
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l undo -d 'Open the database again, if a crash of its server during a drill left it closed'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l for -d 'The length of the drill, such as 10s or 2m; at most 1h' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
@@ -1280,9 +1279,8 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_se
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l no-input -d 'Ask no questions: fail where an answer is needed'
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -l undo -d 'Open the database again, if a crash of its server during a drill left it closed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from outage" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l delay -d 'The delay in each direction, such as 50ms or 1s; at most 10s' -r
-complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l for -d 'The length of the drill, such as 10s or 2m; at most 1h' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
@@ -1299,6 +1297,8 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_se
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l delay -d 'The delay in each direction, such as 50ms or 1s; at most 10s' -r
+complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l for -d 'The length of the drill, such as 10s or 2m; at most 1h' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand drill; and __fish_seen_subcommand_from slow" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
@@ -1750,8 +1750,6 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -l log-file -d
 complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -l no-init -d 'Do not run the init file'
-complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -l keep-going -d 'If standard input is a script: continue after an error'
 complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
@@ -1759,6 +1757,8 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -s v -l verbos
 complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -l no-input -d 'Ask no questions: fail where an answer is needed'
+complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -l no-init -d 'Do not run the init file'
+complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -l keep-going -d 'If standard input is a script: continue after an error'
 complete -c ringshard -n "__fish_ringshard_using_subcommand repl" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
@@ -1776,7 +1776,6 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -l log-file -d
 complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
-complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -l at-once -d 'Do not wait for a key between the steps'
 complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -s q -l quiet -d 'Print no notices and no progress, only data and errors'
@@ -1784,8 +1783,8 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -s v -l verbos
 complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -l no-input -d 'Ask no questions: fail where an answer is needed'
+complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -l at-once -d 'Do not wait for a key between the steps'
 complete -c ringshard -n "__fish_ringshard_using_subcommand tour" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -l interval -d 'The interval between two samples' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -s o -l format -d 'The output format' -r -f -a "auto\t'A table on a terminal, else TSV without a header'
@@ -1802,6 +1801,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -l log-file
 complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -l read-replica -d 'Whether reads may go to replicas, which may return stale data [default: never]' -r -f -a "auto\t'If the primary cannot be reached'
 never\t'Never: a shard whose primary is down fails'
 always\t'If the shard has a replica that answers'"
+complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -l interval -d 'The interval between two samples' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -l no-header -d 'Leave out the header line; not that of export, which import reads'
 complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -s x -l expanded -d 'Write one field per line'
 complete -c ringshard -n "__fish_ringshard_using_subcommand monitor" -s q -l quiet -d 'Print no notices and no progress, only data and errors'

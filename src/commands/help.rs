@@ -8,8 +8,8 @@ use clap::{Args, CommandFactory as _};
 use clap_complete::CompletionCandidate;
 use clap_complete::engine::ArgValueCompleter;
 
-use super::Cli;
 use super::repl_command::ReplCommand;
+use super::{Cli, definition};
 use crate::error::{Error, Kind, Result};
 use crate::model::report::{Document, Report};
 
@@ -122,7 +122,7 @@ impl HelpArgs {
         if words.is_empty() {
             return Ok(Report::document(Document::Prose(overview())));
         }
-        match of_command(Cli::command(), words).or_else(|| of_session(words)) {
+        match of_command(definition::<Cli>(), words).or_else(|| of_session(words)) {
             Some(text) => Ok(Report::document(Document::Text(text))),
             None => match topic(&words.join("-")) {
                 Some(topic) => Ok(Report::document(Document::Prose(topic.text.to_owned()))),
@@ -158,8 +158,6 @@ fn overview() -> String {
 
 /// The help of the command that these words name, with its topics.
 fn of_command(mut root: clap::Command, words: &[String]) -> Option<String> {
-    // So that the usage line has the whole path.
-    root.build();
     let mut command = &mut root;
     for word in words {
         command = command.find_subcommand_mut(word)?;
@@ -174,7 +172,7 @@ fn of_command(mut root: clap::Command, words: &[String]) -> Option<String> {
 
 /// The help of a command that exists only in the REPL and in scripts.
 fn of_session(words: &[String]) -> Option<String> {
-    let text = of_command(ReplCommand::command(), words)?;
+    let text = of_command(definition::<ReplCommand>(), words)?;
     Some(text.replace("Usage: ringshard ", "Usage, in the REPL and in scripts: "))
 }
 
@@ -186,7 +184,7 @@ fn topic(word: &str) -> Option<&'static Topic> {
 
 /// The error for words that name no command and no topic, with the nearest names.
 fn unknown(words: &[String]) -> Error {
-    let root = Cli::command();
+    let root = definition::<Cli>();
     let mut command = &root;
     let mut path = String::new();
     let mut rest = words;

@@ -19,13 +19,14 @@ pub mod table;
 pub mod usage;
 pub mod users;
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use clap::builder::{EnumValueParser, TypedValueParser as _};
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::builder::{EnumValueParser, Resettable, TypedValueParser as _};
+use clap::error::ErrorKind;
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 use clap_complete::{ArgValueCompleter, CompletionCandidate};
 
 use crate::error::Result;
@@ -86,6 +87,37 @@ pub enum AnyFormat {
     Report(Format),
     /// What the ring is written as.
     Ring(ring::export::ExportFormat),
+}
+
+/// All commands of a grammar, each with its arguments. To build that for one command only takes a tenth of the time, so arguments are
+/// deferred (`#[command(defer = true)]`), and this is for those who show them.
+pub fn definition<G: CommandFactory>() -> clap::Command {
+    let described = G::command();
+    let mut all = described.clone();
+    all.build();
+    with_descriptions(all, &described)
+}
+
+/// The answer to a line that asks for help, which [`CommandFactory::command`] would give without descriptions.
+pub fn with_help<G: CommandFactory>(
+    cause: clap::Error,
+    line: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+) -> clap::Error {
+    if cause.kind() != ErrorKind::DisplayHelp {
+        return cause;
+    }
+    definition::<G>().try_get_matches_from(line).err().unwrap_or(cause)
+}
+
+/// The description of a command is that of its variant, and not what its arguments are.
+fn with_descriptions(built: clap::Command, described: &clap::Command) -> clap::Command {
+    described.get_subcommands().fold(built, |built, inner| {
+        built.mut_subcommand(inner.get_name(), |command| {
+            let command = with_descriptions(command, inner);
+            let command = command.about(Resettable::from(inner.get_about().cloned()));
+            command.long_about(Resettable::from(inner.get_long_about().cloned()))
+        })
+    })
 }
 
 /// The flags that every command takes.
@@ -173,6 +205,7 @@ impl Globals {
 
 /// The commands of the command line.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum Invocation {
     /// A command that returns a report.
     #[command(flatten)]
@@ -184,6 +217,7 @@ pub enum Invocation {
 
 /// The commands that take over the terminal, which runs them itself.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum Live {
     /// Run commands interactively; the default on a terminal when no command is given
     #[command(after_help = "Example: ringshard repl --no-init")]
@@ -217,6 +251,7 @@ pub struct ReplArgs {
 
 /// The commands that return a report.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum Command {
     /// Create or adopt the shards: databases, tables, catalog
     #[command(

@@ -25,6 +25,7 @@ pub struct ReplCommand {
 
 /// The command of a line.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum Action {
     /// A command of the command line.
     #[command(flatten)]
@@ -36,6 +37,7 @@ pub enum Action {
 
 /// The commands about the session itself.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum SessionCommand {
     /// Leave the REPL
     #[command(aliases = ["exit", "\\q"])]
@@ -148,6 +150,7 @@ pub struct SetArgs {
 
 /// A setting of the session with its new value.
 #[derive(Debug, Clone, Copy, Subcommand)]
+#[command(defer = true)]
 pub enum SetCommand {
     /// The output format
     Format {

@@ -16,6 +16,7 @@ use crate::pg::schema::{self, ChangeState, Recorded, SchemaPlan};
 
 /// The commands of `schema`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum SchemaCommand {
     /// Apply a change of the schema on all shards: on the first one, then on the others
     #[command(after_help = "Example: ringshard schema apply -c 'ALTER TABLE users ADD COLUMN age int'")]

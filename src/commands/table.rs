@@ -11,6 +11,7 @@ use crate::pg::tables;
 
 /// The commands of `table`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum TableCommand {
     /// Shard a table by a key, or make it a reference table
     #[command(after_help = "Example: ringshard table add orders --key user_id")]

@@ -5,9 +5,9 @@
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser as _};
 
-use super::Cli;
 use super::help::nearest;
 use super::repl_command::ReplCommand;
+use super::{Cli, definition};
 use crate::error::{Error, Kind};
 
 /// The first words of statements of SQL, which are no commands.
@@ -143,7 +143,7 @@ fn meant<'a>(cause: &'a clap::Error, path: &str) -> Option<(&'a str, String)> {
         Some(ContextValue::String(text)) => Some(text.as_str()),
         _ => None,
     };
-    let command = path.split_whitespace().fold(ReplCommand::command(), |command, word| {
+    let command = path.split_whitespace().fold(definition::<ReplCommand>(), |command, word| {
         command.find_subcommand(word).cloned().unwrap_or(command)
     });
     let (wrong, names): (&str, Vec<String>) = match cause.kind() {
@@ -152,7 +152,7 @@ fn meant<'a>(cause: &'a clap::Error, path: &str) -> Option<(&'a str, String)> {
             (text(ContextKind::InvalidSubcommand)?, names.collect())
         }
         ErrorKind::UnknownArgument => {
-            let root = ReplCommand::command();
+            let root = definition::<ReplCommand>();
             let globals = root.get_arguments().filter(|argument| argument.is_global_set());
             let options = command.get_arguments().chain(globals).filter(|option| !option.is_hide_set());
             let names = options.filter_map(clap::Arg::get_long).map(|long| format!("--{long}"));
@@ -200,7 +200,7 @@ fn habit(cause: &clap::Error, words: &[String]) -> Option<String> {
 
 /// The path of the command that these words name: `ring locate`.
 pub(super) fn path_of(words: &[String]) -> String {
-    let mut command = ReplCommand::command();
+    let mut command = definition::<ReplCommand>();
     let mut path = Vec::new();
     for word in words {
         if let Some(inner) = command.find_subcommand(word).cloned() {

@@ -7,7 +7,7 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 
 use super::lexer::{Lexer, Open};
 use crate::commands::repl_command::ReplCommand;
-use crate::commands::usage;
+use crate::commands::{usage, with_help};
 use crate::error::{Error, Kind, Result};
 
 /// A parsed line.
@@ -43,7 +43,8 @@ thread_local! {
 fn parsed(arguments: &[String]) -> std::result::Result<ReplCommand, clap::Error> {
     let arguments = std::iter::once("ringshard").chain(arguments.iter().map(String::as_str));
     DEFINITION.with_borrow_mut(|definition| {
-        let mut matches = definition.try_get_matches_from_mut(arguments)?;
+        let matches = definition.try_get_matches_from_mut(arguments.clone());
+        let mut matches = matches.map_err(|cause| with_help::<ReplCommand>(cause, arguments))?;
         ReplCommand::from_arg_matches_mut(&mut matches).map_err(|cause| cause.format(definition))
     })
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _};
 use clap_complete::CompleteEnv;
 
@@ -17,14 +18,14 @@ use super::session::options::SessionOptions;
 use super::shell::{End, Shell};
 use super::{errors, logging, repl, wait_notes};
 use crate::commands::repl_command::{EditorKeys, LogLevel};
-use crate::commands::{Cli, Context, Globals, Invocation, Live, ReplArgs, usage};
+use crate::commands::{Cli, Context, Globals, Invocation, Live, ReplArgs, definition, usage, with_help};
 use crate::error::{Error, Kind};
 use crate::model::report::NullText;
 use crate::settings::{ColorWhen, Format, Settings};
 
 /// Runs the program: completes a command line, or parses and runs one.
 pub fn main() -> ExitCode {
-    CompleteEnv::with_factory(Cli::command).complete();
+    CompleteEnv::with_factory(definition::<Cli>).complete();
     let cli = match parsed() {
         Ok(cli) => cli,
         Err(cause) => return misused(&cause),
@@ -83,9 +84,10 @@ pub fn main() -> ExitCode {
 
 /// As [`clap::Parser::try_parse`], without freeing the definition of all commands, which takes longer than to parse one.
 fn parsed() -> clap::error::Result<Cli> {
-    let mut definition = ManuallyDrop::new(Cli::command());
-    let mut matches = definition.try_get_matches_from_mut(std::env::args_os())?;
-    Cli::from_arg_matches_mut(&mut matches).map_err(|cause| cause.format(&mut definition))
+    let mut lazy = ManuallyDrop::new(Cli::command());
+    let matches = lazy.try_get_matches_from_mut(std::env::args_os());
+    let mut matches = matches.map_err(|cause| with_help::<Cli>(cause, std::env::args_os()))?;
+    Cli::from_arg_matches_mut(&mut matches).map_err(|cause| cause.format(&mut lazy))
 }
 
 /// Whether the prompt or a screen runs, which have their own way with signals.
@@ -114,8 +116,7 @@ fn has_lines_to_read() -> bool {
 
 /// Handles arguments that clap rejects or answers itself.
 fn misused(cause: &clap::Error) -> ExitCode {
-    use clap::error::ErrorKind::{DisplayHelp, DisplayVersion};
-    if matches!(cause.kind(), DisplayHelp | DisplayVersion) {
+    if matches!(cause.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         let written = cause.print().and_then(|()| io::stdout().flush());
         return match written {
             Err(cause) if cause.kind() != io::ErrorKind::BrokenPipe => {

@@ -14,7 +14,7 @@ mod steps;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, Parser as _};
 
-use super::{Cli, Command, Context, Invocation, usage};
+use super::{Cli, Command, Context, Invocation, usage, with_help};
 use crate::error::{Error, Kind, Result};
 use crate::model::report::{Document, Report};
 use steps::Steps;
@@ -33,7 +33,7 @@ impl ExplainArgs {
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         let words = self.words.strip_prefix(&["ringshard".to_owned()]).unwrap_or(&self.words);
         let line = std::iter::once("ringshard").chain(words.iter().map(String::as_str));
-        let cli = match Cli::try_parse_from(line) {
+        let cli = match Cli::try_parse_from(line.clone()).map_err(|cause| with_help::<Cli>(cause, line)) {
             Ok(cli) => cli,
             Err(cause) if matches!(cause.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
                 return Ok(Report::document(Document::Text(cause.render().to_string())));

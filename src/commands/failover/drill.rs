@@ -24,6 +24,7 @@ const DELAY_MAX: Duration = Duration::from_secs(10);
 
 /// The commands of `drill`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum DrillCommand {
     /// End all client sessions on a shard's database
     #[command(after_help = "Example: ringshard drill kill-connections shard_2")]

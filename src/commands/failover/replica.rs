@@ -14,6 +14,7 @@ use crate::pg::pool::replica_status::ReplicaStatus;
 
 /// The commands of `replica`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum ReplicaCommand {
     /// List the known replicas, and how far each has replayed
     #[command(after_help = "Example: ringshard replica list")]

@@ -21,6 +21,7 @@ pub use run::RunArgs;
 
 /// The commands of `load`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum LoadCommand {
     /// Store synthetic users, most of them in one region; the same seed gives the same users
     #[command(after_help = "Example: ringshard load fill 5000")]

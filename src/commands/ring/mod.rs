@@ -34,6 +34,7 @@ const MANY_VIRTUAL_NODES: u32 = 1_000;
 
 /// The commands of `ring`.
 #[derive(Debug, Subcommand)]
+// Not deferred: `ring export` has an option `--format` in the place of the global one.
 pub enum RingCommand {
     /// Show the part of the ring that each shard owns
     #[command(after_help = "Example: ringshard ring show")]

@@ -3,10 +3,10 @@
 use std::io;
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory as _};
+use clap::Args;
 use clap_complete::Shell;
 
-use crate::commands::Cli;
+use crate::commands::{Cli, definition};
 use crate::error::{Error, Kind, Result};
 use crate::files::{self, atomic};
 use crate::model::report::{Document, Report};
@@ -29,7 +29,7 @@ impl CompletionsArgs {
 /// The completion script of a shell.
 pub fn script(shell: Shell) -> String {
     let mut out = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "ringshard", &mut out);
+    clap_complete::generate(shell, &mut definition::<Cli>(), "ringshard", &mut out);
     String::from_utf8_lossy(&out).into_owned()
 }
 
@@ -59,8 +59,7 @@ impl ManArgs {
 
 /// All man pages: file names and texts.
 pub fn man_pages() -> io::Result<Vec<(String, Vec<u8>)>> {
-    let mut command = Cli::command();
-    command.build();
+    let command = definition::<Cli>();
     let mut pages = Vec::new();
     collect_pages(&command, &mut pages)?;
     Ok(pages)

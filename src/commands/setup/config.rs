@@ -13,6 +13,7 @@ use crate::settings::{Origin, Sourced, value_name};
 
 /// The commands of `config`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum ConfigCommand {
     /// Show each setting and its origin; passwords are redacted
     #[command(after_help = "Example: ringshard config show")]

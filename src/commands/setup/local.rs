@@ -9,6 +9,7 @@ use crate::model::report::{Column, Report};
 
 /// The commands of `local`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum LocalCommand {
     /// Start the private Postgres; create it first if there is none
     #[command(after_help = "Example: ringshard local start")]

@@ -5,14 +5,14 @@ use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::sync::Arc;
 
-use clap::{Arg, Command, CommandFactory as _};
+use clap::{Arg, Command};
 use clap_complete::CompletionCandidate;
 use clap_complete::engine::ArgValueCompleter;
 use parking_lot::Mutex;
 
-use crate::commands::Cli;
 use crate::commands::repl_command::ReplCommand;
 use crate::commands::users::one_user::IdText;
+use crate::commands::{Cli, definition};
 use crate::model::names::ShardName;
 use crate::terminal::lexer::Token;
 use crate::terminal::parse::META;
@@ -76,9 +76,8 @@ pub(super) struct Grammar {
 impl Grammar {
     /// With completion of the shards and ids seen.
     pub(super) fn new(seen: &Arc<Mutex<SeenValues>>) -> Self {
-        let mut tree = with_completers(ReplCommand::command(), seen);
-        tree.build();
-        let outside = Cli::command();
+        let tree = with_completers(definition::<ReplCommand>(), seen);
+        let outside = definition::<Cli>();
         let of_session = tree.get_subcommands().map(Command::get_name);
         let of_session = of_session.filter(|name| outside.find_subcommand(name).is_none());
         let of_session = of_session.map(str::to_owned).collect();

@@ -149,7 +149,7 @@ impl Terminal {
     /// Whether the last line is an empty prompt, and not one that continues a line (`->`, `'>`).
     fn is_at_prompt(&self) -> bool {
         let line = self.last_line();
-        line.ends_with('>') && line.chars().count() > 2
+        line.ends_with('>') && !["->", "'>", "\">", ">"].contains(&line.as_str())
     }
 
     /// Enters a line at a prompt, and waits for the next prompt.
