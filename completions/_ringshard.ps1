@@ -505,6 +505,7 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('--yes', '--yes', [CompletionResultType]::ParameterName, 'Answer yes to every question')
             [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask no questions: fail where an answer is needed')
             [CompletionResult]::new('--per-shard', '--per-shard', [CompletionResultType]::ParameterName, 'Show the answer of each shard, with the shard in front')
+            [CompletionResult]::new('--all-shards', '--all-shards', [CompletionResultType]::ParameterName, 'For an INSERT, UPDATE or DELETE that names no key, or several: run it on all shards, on all of them or on none')
             [CompletionResult]::new('--allow-partial', '--allow-partial', [CompletionResultType]::ParameterName, 'If a shard is down: show the result of the others, name what is missing, exit with code 6')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')

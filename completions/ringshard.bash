@@ -2829,7 +2829,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__sql)
-            opts="-o -x -q -v -y -h --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --key --per-shard --shard --gather --allow-partial --help"
+            opts="-o -x -q -v -y -h --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --key --per-shard --shard --all-shards --gather --allow-partial --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -486,6 +486,7 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand --yes 'Answer yes to every question'
             cand --no-input 'Ask no questions: fail where an answer is needed'
             cand --per-shard 'Show the answer of each shard, with the shard in front'
+            cand --all-shards 'For an INSERT, UPDATE or DELETE that names no key, or several: run it on all shards, on all of them or on none'
             cand --allow-partial 'If a shard is down: show the result of the others, name what is missing, exit with code 6'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'

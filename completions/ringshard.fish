@@ -536,6 +536,7 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l read-only -d
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l no-input -d 'Ask no questions: fail where an answer is needed'
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l per-shard -d 'Show the answer of each shard, with the shard in front'
+complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l all-shards -d 'For an INSERT, UPDATE or DELETE that names no key, or several: run it on all shards, on all of them or on none'
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -l allow-partial -d 'If a shard is down: show the result of the others, name what is missing, exit with code 6'
 complete -c ringshard -n "__fish_ringshard_using_subcommand sql" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand route" -l config -d 'The configuration file' -r -F

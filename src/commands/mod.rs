@@ -4,6 +4,7 @@
 //! go through [`Console`].
 
 mod context;
+mod definition;
 pub mod explain;
 pub mod failover;
 pub mod help;
@@ -19,14 +20,13 @@ pub mod table;
 pub mod usage;
 pub mod users;
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use clap::builder::{EnumValueParser, Resettable, TypedValueParser as _};
-use clap::error::ErrorKind;
-use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
+use clap::builder::{EnumValueParser, TypedValueParser as _};
+use clap::{ArgAction, Args, Parser, Subcommand};
 use clap_complete::{ArgValueCompleter, CompletionCandidate};
 
 use crate::error::Result;
@@ -37,6 +37,7 @@ pub use crate::pg::net::watchdog::WaitListener;
 pub use crate::pg::poll::health::{Life, Listener, News};
 use crate::settings::{self, Access, ColorWhen, Flags, Format, ReadReplica, Settings};
 pub use context::Context;
+pub use definition::{definition, with_help};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -87,37 +88,6 @@ pub enum AnyFormat {
     Report(Format),
     /// What the ring is written as.
     Ring(ring::export::ExportFormat),
-}
-
-/// All commands of a grammar, each with its arguments. To build that for one command only takes a tenth of the time, so arguments are
-/// deferred (`#[command(defer = true)]`), and this is for those who show them.
-pub fn definition<G: CommandFactory>() -> clap::Command {
-    let described = G::command();
-    let mut all = described.clone();
-    all.build();
-    with_descriptions(all, &described)
-}
-
-/// The answer to a line that asks for help, which [`CommandFactory::command`] would give without descriptions.
-pub fn with_help<G: CommandFactory>(
-    cause: clap::Error,
-    line: impl IntoIterator<Item = impl Into<OsString> + Clone>,
-) -> clap::Error {
-    if cause.kind() != ErrorKind::DisplayHelp {
-        return cause;
-    }
-    definition::<G>().try_get_matches_from(line).err().unwrap_or(cause)
-}
-
-/// The description of a command is that of its variant, and not what its arguments are.
-fn with_descriptions(built: clap::Command, described: &clap::Command) -> clap::Command {
-    described.get_subcommands().fold(built, |built, inner| {
-        built.mut_subcommand(inner.get_name(), |command| {
-            let command = with_descriptions(command, inner);
-            let command = command.about(Resettable::from(inner.get_about().cloned()));
-            command.long_about(Resettable::from(inner.get_long_about().cloned()))
-        })
-    })
 }
 
 /// The flags that every command takes.

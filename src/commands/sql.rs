@@ -30,6 +30,9 @@ pub struct SqlArgs {
     /// As --per-shard, only on this shard; may be given more than once
     #[arg(long, value_name = "NAME", add = clap_complete::ArgValueCompleter::new(complete_shard))]
     pub(crate) shard: Vec<ShardName>,
+    /// For an INSERT, UPDATE or DELETE that names no key, or several: run it on all shards, on all of them or on none
+    #[arg(long, conflicts_with_all = ["key", "shard", "per_shard", "gather", "allow_partial"])]
+    pub(crate) all_shards: bool,
     /// For a query that cannot be split: copy the rows that it needs to one shard first, at most so many
     #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) gather: Option<u64>,
@@ -52,6 +55,7 @@ impl SqlArgs {
             key: self.key.as_deref(),
             per_shard,
             gather: self.gather,
+            all_shards: self.all_shards,
             allow_partial: self.partial.allow_partial,
         };
         let Answer { columns, is_per_shard, rows, missing, done } = sql::run(&cluster, &request)?;

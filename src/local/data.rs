@@ -18,11 +18,12 @@ const UNFINISHED: &str = "new-";
 /// The settings of a private server besides the defaults, which are durable. The socket's folder is an argument of each
 /// start, so that a home can be moved.
 const SETTINGS: &str = "
-# ringshard: no TCP, and room for many processes at once
+# ringshard: no TCP, room for many processes at once, and for transactions on all shards
 listen_addresses = ''
 port = 5432
 unix_socket_permissions = 0700
 max_connections = 200
+max_prepared_transactions = 50
 timezone = 'UTC'
 log_timezone = 'UTC'
 ";

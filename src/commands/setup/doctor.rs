@@ -7,6 +7,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::report::{Cell, Column, Report};
 use crate::pg::doctor::{self, ConfiguredBy};
+use crate::pg::two_phase;
 use crate::settings::Origin;
 
 /// How many failed checks the last line names; the table has them all.
@@ -16,8 +17,29 @@ const CROSSES_NAMED: usize = 5;
 #[derive(Debug, Args)]
 pub struct DoctorArgs {}
 
+/// Finishes transactions that a process left prepared, as far as shards answer. Returns what it did.
+fn finish_prepared(context: &Context<'_>) -> Option<Error> {
+    context.check_may_write().ok()?;
+    let cluster = context.cluster().ok()?;
+    let finished = two_phase::finish(&cluster);
+    let outcomes = [
+        ("committed", finished.committed),
+        ("rolled back", finished.rolled_back),
+        ("still at work", finished.at_work),
+    ];
+    let said = outcomes
+        .iter()
+        .filter(|(_, ids)| !ids.is_empty())
+        .map(|(what, ids)| format!("{what}: {}", ids.len()));
+    let said: Vec<String> = said.collect();
+    (!said.is_empty()).then(|| {
+        let message = format!("transactions on several shards were left prepared; {}", said.join(", "));
+        Error::new(Kind::Partial, message)
+    })
+}
+
 impl DoctorArgs {
-    /// Examines all shards, also those that are down. Changes nothing.
+    /// Examines all shards, also those that are down. Changes nothing but transactions that a process left prepared, which it finishes.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         let settings = context.settings();
         let shards = context.shards()?;
@@ -26,7 +48,15 @@ impl DoctorArgs {
             Some(Origin::Variable(name)) => ConfiguredBy::Variable(name),
             _ => ConfiguredBy::File(settings.file.value.display().to_string()),
         };
-        let examination = doctor::examine(&shards, &settings.private_server()?, cluster, &configured_by)?;
+        let private = settings.private_server()?;
+        let mut examination = doctor::examine(&shards, &private, cluster, &configured_by)?;
+        let is_prepared =
+            |finding: &doctor::Finding| finding.verdict.found.contains("transaction `ringshard:");
+        let mut finished = None;
+        if examination.findings.iter().any(is_prepared) {
+            finished = finish_prepared(context);
+            examination = doctor::examine(&shards, &private, cluster, &configured_by)?;
+        }
 
         let mut report = Report::list(&[
             Column::text("shard"),
@@ -50,6 +80,7 @@ impl DoctorArgs {
                 verdict.hint.into(),
             ]);
         }
+        report.warnings.extend(finished);
         let checks = report.rows.len();
         if crosses.is_empty() {
             report.notes.push(format!("{checks} checks passed"));

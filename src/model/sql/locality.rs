@@ -59,6 +59,11 @@ pub(super) fn analyse_write(
     analysis.subqueries(&selection.cloned(), &scope, &Ctes::new());
     analysis.found_subqueries(others, &scope, &Ctes::new());
     analysis.check_all_relations(statement);
+    let nodes: Vec<usize> = scope.sources.iter().filter_map(|source| source.node).collect();
+    if scope.sources.first().is_some_and(|target| target.node.is_none()) && !nodes.is_empty() {
+        analysis.reason("it writes rows that are the same on every shard by rows that are not");
+    }
+    analysis.check_joined(&nodes);
     let mut target = scope.sources.first().and_then(|source| source.node);
     if target.is_some_and(|node| analysis.nodes.keys(node).is_none()) {
         target = None;
@@ -408,14 +413,7 @@ impl<'a> Analysis<'a> {
         {
             self.nodes.bind_outer(node, compared);
         }
-        if let Some(other) = nodes.iter().find(|node| self.nodes.root(**node) != self.nodes.root(*first)) {
-            let why = format!(
-                "`{}` and `{}` are not joined over their sharding keys",
-                self.nodes.name(*first),
-                self.nodes.name(*other)
-            );
-            self.reason(why);
-        }
+        self.check_joined(&nodes);
         let of = Level { select, scope: &scope, nodes: &self.nodes, root: self.nodes.root(*first) };
         let is_correlated = self.nodes.is_correlated(of.root);
         let mut reasons = Vec::new();
@@ -437,6 +435,19 @@ impl<'a> Analysis<'a> {
             self.reason("a query inside it has a DISTINCT without the sharding key");
         }
         Shape::Sharded(outputs)
+    }
+
+    /// The sharded tables of one level must be joined over their sharding keys.
+    fn check_joined(&mut self, nodes: &[usize]) {
+        let Some(first) = nodes.first() else { return };
+        if let Some(other) = nodes.iter().find(|node| self.nodes.root(**node) != self.nodes.root(*first)) {
+            let why = format!(
+                "`{}` and `{}` are not joined over their sharding keys",
+                self.nodes.name(*first),
+                self.nodes.name(*other)
+            );
+            self.reason(why);
+        }
     }
 
     /// Analyses the queries in expressions.

@@ -22,7 +22,7 @@ use crate::pg::net::sqlstate;
 use crate::pg::pool::{PooledSession, Shards};
 
 /// The migrations up to [`CATALOG_VERSION`], each with the version that it makes.
-const MIGRATIONS: [(i32, &str); 13] = [
+const MIGRATIONS: [(i32, &str); 14] = [
     (1, include_str!("../../../sql/migrations/0001_catalog.sql")),
     (2, include_str!("../../../sql/migrations/0002_imports.sql")),
     (3, include_str!("../../../sql/migrations/0003_rebalancing.sql")),
@@ -36,6 +36,7 @@ const MIGRATIONS: [(i32, &str); 13] = [
     (11, include_str!("../../../sql/migrations/0011_ids_and_partitions.sql")),
     (12, include_str!("../../../sql/migrations/0012_import_files.sql")),
     (13, include_str!("../../../sql/migrations/0013_routes.sql")),
+    (14, include_str!("../../../sql/migrations/0014_committed_transactions.sql")),
 ];
 /// How many misplaced users an error lists.
 const MISPLACED_SHOWN: usize = 10;

@@ -34,7 +34,7 @@ use crate::pg::net::sqlstate;
 /// The index on the position of `users`, on the sources of a rebalance.
 pub(crate) const POSITION_INDEX: &str = "ringshard_position";
 /// The version of the catalog that this program makes and understands.
-pub const CATALOG_VERSION: i32 = 13;
+pub const CATALOG_VERSION: i32 = 14;
 
 /// A quoted SQL identifier.
 pub(crate) fn quoted(name: &str) -> String {

@@ -24,6 +24,9 @@ const DISK_FREE_BYTES_MIN: u64 = 1 << 30;
 /// The largest accepted share of sessions in use.
 const SESSIONS_SHARE_MAX: f64 = 0.9;
 
+/// For how long a process may finish a transaction on several shards that it has prepared.
+const FINISHING_SECONDS: i64 = 10;
+
 /// The verdict for a fact that could not be collected.
 fn failed(error: &Error) -> Verdict {
     let hint = error.hint_text().unwrap_or("ringshard doctor -v shows the statements");
@@ -404,7 +407,9 @@ fn leftovers(facts: &Facts, description: Option<&SelfDescription>, psql: &dyn Fn
     if let Err(error) = &facts.idle {
         return failed(error);
     }
-    for idle in facts.idle.iter().flatten() {
+    let is_young = |idle: &&Idle| idle.is_on_several_shards() && idle.seconds < FINISHING_SECONDS;
+    let (young, old): (Vec<&Idle>, Vec<&Idle>) = facts.idle.iter().flatten().partition(is_young);
+    for idle in old {
         let (what, hint) = idle_left(idle, psql);
         found.push(what);
         hints.push(hint);
@@ -414,7 +419,13 @@ fn leftovers(facts: &Facts, description: Option<&SelfDescription>, psql: &dyn Fn
         found.push(format!("the index `{}` is not valid", index.name));
         hints.push(psql(&format!("REINDEX INDEX CONCURRENTLY {}", index.name)));
     }
-    if found.is_empty() { Verdict::good("none") } else { Verdict::bad(found.join("; "), hints.join("; ")) }
+    if !found.is_empty() {
+        return Verdict::bad(found.join("; "), hints.join("; "));
+    }
+    match young.first() {
+        None => Verdict::good("none"),
+        Some(idle) => Verdict::good(idle_left(idle, psql).0),
+    }
 }
 
 /// Imports that were interrupted; those that run are good.
@@ -456,6 +467,12 @@ fn idle_left(idle: &Idle, psql: &dyn Fn(&str) -> String) -> (String, String) {
             "the transaction `{}` of role `{}`, prepared {} s ago",
             idle.name, idle.role, idle.seconds
         );
+        if idle.is_on_several_shards() {
+            return (
+                what,
+                "ringshard doctor finishes it once the shard that decides about it answers".into(),
+            );
+        }
         let sql = format!("ROLLBACK PREPARED '{}'", idle.name.replace('\'', "''"));
         return (what, format!("{} (or COMMIT PREPARED)", psql(&sql)));
     }

@@ -139,6 +139,13 @@ pub(crate) struct Idle {
     pub(crate) seconds: i64,
 }
 
+impl Idle {
+    /// Whether `pg::two_phase` prepared it.
+    pub(super) fn is_on_several_shards(&self) -> bool {
+        self.is_prepared && self.name.starts_with("ringshard:")
+    }
+}
+
 /// A session for queries on one shard.
 struct Query<'a> {
     session: &'a mut Session,

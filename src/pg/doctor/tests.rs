@@ -79,4 +79,7 @@ fn idle_and_prepared_transactions_say_how_to_end_them() {
     let (what, hint) = idle_left(&idle("it's", true), &psql);
     assert_eq!(what, "the transaction `it's` of role `app`, prepared 90 s ago");
     assert!(hint.contains("ROLLBACK PREPARED 'it''s'"), "{hint}");
+    let (_, hint) =
+        idle_left(&idle("ringshard:a3b1c2d4-0000-4000-8000-000000000007:shard_1:shard_2", true), &psql);
+    assert!(hint.starts_with("ringshard doctor "), "{hint}");
 }

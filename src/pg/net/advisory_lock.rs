@@ -23,6 +23,8 @@ pub(crate) const SCHEMA_CHANGE: i64 = 7_283_007;
 /// The sequence of ids.
 #[expect(dead_code, reason = "SQL alone takes it: sql/functions/ids.sql")]
 pub(crate) const NEXT_ID: i64 = 7_283_008;
+/// A transaction on several shards.
+pub(crate) const ALL_SHARDS: i64 = 7_283_009;
 
 /// Takes a lock of the session, unless another session holds it.
 pub(crate) fn try_lock(session: &mut Session, key: i64) -> Result<bool, postgres::Error> {

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use postgres::error::SqlState;
 
-use super::failpoint::{self, Side};
 use super::lock_holder;
 use super::run_state::RunState;
 use super::standbys::Standbys;
@@ -13,6 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::rebalance::{Reply, Request};
 use crate::pg::cluster::Cluster;
+use crate::pg::failpoint::{self, Side};
 use crate::pg::net::advisory_lock::BARRIER;
 use crate::pg::net::sqlstate::{self, ShardError};
 use crate::pg::requests::chunk_rows::ChunkRows;

@@ -7,7 +7,6 @@ pub(crate) mod connections;
 mod copy_tables;
 mod desired_topology;
 mod executor;
-pub(crate) mod failpoint;
 mod finish_chunk;
 mod heavy_keys;
 pub(crate) mod lock_holder;

@@ -9,6 +9,7 @@ use crate::pg::catalog::relation::Relation;
 use crate::pg::cluster::Cluster;
 use crate::pg::doctor::{self, ConfiguredBy, Finding};
 use crate::pg::net::sqlstate;
+use crate::pg::two_phase;
 
 /// The checks that always count.
 const CHECKS: [&str; 17] = [
@@ -43,6 +44,8 @@ pub fn preflight(
     planned: &Planned,
     goes_back: bool,
 ) -> Result<()> {
+    // They would hold the barrier.
+    two_phase::finish(cluster);
     // Shards that have left do not matter.
     let (belonging, plan) = (cluster.belonging(), &planned.plan);
     let takes_part = |name: &ShardName| {

@@ -1,13 +1,15 @@
 //! What is asked of `sql` and answered, and what is known of a statement by its first word.
 
+use postgres::{Client, SimpleQueryMessage};
 use sqlparser::ast::{Query, Statement, Visit as _};
 
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::report::Cell;
 use crate::model::sql::calls::FunctionNames;
+use crate::pg::net::session::OneLine;
 use crate::pg::scan::snapshot::Missing;
-use crate::pg::scan::sql::StatementColumn;
+use crate::pg::scan::sql::{StatementColumn, cell, columns_of, types_of};
 
 /// What is asked.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +22,8 @@ pub struct Request<'a> {
     pub per_shard: Vec<ShardName>,
     /// How many rows may be copied to one shard, for a statement that cannot be split.
     pub gather: Option<u64>,
+    /// It writes on all shards.
+    pub all_shards: bool,
     /// Shards that do not answer are left out.
     pub allow_partial: bool,
 }
@@ -39,6 +43,42 @@ pub struct Answer {
     pub missing: Missing,
     /// What a statement that writes has done, as psql says it.
     pub done: Option<String>,
+}
+
+/// Columns and rows.
+pub(super) type Table = (Vec<StatementColumn>, Vec<Vec<Cell>>);
+
+/// Makes a transaction for a statement that writes: durable, whatever the server's default.
+pub(super) const BEGIN_TO_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL row_security = off; \
+     SELECT pg_catalog.set_config('synchronous_commit', 'on', true) \
+     WHERE pg_catalog.current_setting('synchronous_commit') IN ('off', 'local')";
+
+/// Runs a statement in an open transaction; with the number of rows of its command tag.
+pub(super) fn executed(client: &mut Client, sql: &str) -> Result<(Table, u64), postgres::Error> {
+    log::debug!("Executing: {}", OneLine(sql));
+    let statement = client.prepare(sql)?;
+    let columns = columns_of(&statement);
+    let types = types_of(&statement);
+    let (mut rows, mut count) = (Vec::new(), 0);
+    for message in client.simple_query(sql)? {
+        match message {
+            SimpleQueryMessage::Row(row) => {
+                let cells =
+                    types.iter().enumerate().map(|(at, of)| cell(row.get(at).map(ToOwned::to_owned), of));
+                rows.push(cells.collect());
+            }
+            SimpleQueryMessage::CommandComplete(rows) => count = rows,
+            _ => {}
+        }
+    }
+    Ok(((columns, rows), count))
+}
+
+/// The command tag, as psql says it.
+pub(super) fn command_tag(sql: &str, count: u64) -> String {
+    let verb = first_word(sql).to_ascii_uppercase();
+    let zero = if verb == "INSERT" { " 0" } else { "" };
+    format!("{verb}{zero} {count}")
 }
 
 /// Whether a statement may change something.

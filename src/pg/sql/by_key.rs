@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use postgres::Client;
 use postgres::types::Type;
-use postgres::{Client, SimpleQueryMessage};
 use serde_json::Value;
 use sqlparser::ast::Statement;
 
-use super::answer::{Answer, begins_as_query, check_changes_rows, first_word, in_memory, steps, writes};
+use super::answer::{
+    Answer, BEGIN_TO_WRITE, Table, begins_as_query, check_changes_rows, command_tag, executed, in_memory,
+    steps, writes,
+};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::report::Cell;
@@ -24,7 +27,8 @@ use crate::pg::rows::Router;
 use crate::pg::rows::keyed::Keyed;
 use crate::pg::rows::router::FENCE_PATIENCE;
 use crate::pg::rows::statements::{Expected, ReplyResult, ReplyStatus, RowReply, read_by_arcs};
-use crate::pg::scan::sql::{Ending, StatementColumn, cell, columns_of, for_each_row, refused, types_of};
+use crate::pg::scan::sql::{Ending, columns_of, for_each_row, refused, types_of};
+use crate::pg::two_phase::roll_back;
 
 /// The proof of a read: as `sql/queries/get_user.sql`, without a row.
 const PROVE: &str = include_str!("../../../sql/queries/prove_key.sql");
@@ -71,9 +75,6 @@ pub(super) fn explain(cluster: &Cluster, sql: &str, inner: &Statement, keys: &[S
     }
     Ok(steps(rows))
 }
-
-/// Columns and rows.
-type Table = (Vec<StatementColumn>, Vec<Vec<Cell>>);
 
 /// A statement that reads rows of one key.
 struct Read<'a> {
@@ -143,14 +144,6 @@ fn answer_of(client: &mut Client, sql: &str) -> Result<Table, Ending> {
     Ok((columns_of(&statement), rows))
 }
 
-/// Ends a transaction; if that fails, the session is not used again.
-fn roll_back(session: &mut Session) {
-    session.set_in_transaction(false);
-    if session.client().batch_execute("ROLLBACK").is_err() {
-        session.spoil();
-    }
-}
-
 /// What an attempt to write came to.
 enum Attempt {
     Done(Table, u64),
@@ -174,9 +167,7 @@ fn write(cluster: &Cluster, sql: &str, keys: &[String]) -> Result<Answer> {
         match attempt(cluster, &shard, sql, keys)? {
             Attempt::Done((columns, rows), count) => {
                 log::info!("Committed a statement to shard {shard}");
-                let verb = first_word(sql).to_ascii_uppercase();
-                let zero = if verb == "INSERT" { " 0" } else { "" };
-                let done = format!("{verb}{zero} {count} on shard {shard}");
+                let done = format!("{} on shard {shard}", command_tag(sql, count));
                 return Ok(in_memory(columns, rows, Some(done)));
             }
             Attempt::Moved(_) if begun.elapsed() > FENCE_PATIENCE => {
@@ -290,11 +281,7 @@ fn write_in_transaction(
     keys: &[String],
     known_epoch: Epoch,
 ) -> Result<Option<(Table, u64)>, postgres::Error> {
-    // Durable, whatever the server's default.
-    let begin = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL row_security = off; \
-                 SELECT pg_catalog.set_config('synchronous_commit', 'on', true) \
-                 WHERE pg_catalog.current_setting('synchronous_commit') IN ('off', 'local')";
-    session.client().batch_execute(begin)?;
+    session.client().batch_execute(BEGIN_TO_WRITE)?;
     session.set_in_transaction(true);
     for key in keys {
         session
@@ -306,22 +293,5 @@ fn write_in_transaction(
     if rows.first().is_none_or(|row| row.get::<_, i64>(0) > known_epoch.number()) {
         return Ok(None);
     }
-    let client = session.client();
-    log::debug!("Executing: {}", OneLine(sql));
-    let statement = client.prepare(sql)?;
-    let columns = columns_of(&statement);
-    let types = types_of(&statement);
-    let (mut rows, mut count) = (Vec::new(), 0);
-    for message in client.simple_query(sql)? {
-        match message {
-            SimpleQueryMessage::Row(row) => {
-                let cells =
-                    types.iter().enumerate().map(|(at, of)| cell(row.get(at).map(ToOwned::to_owned), of));
-                rows.push(cells.collect());
-            }
-            SimpleQueryMessage::CommandComplete(rows) => count = rows,
-            _ => {}
-        }
-    }
-    Ok(Some(((columns, rows), count)))
+    executed(session.client(), sql).map(Some)
 }

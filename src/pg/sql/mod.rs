@@ -1,5 +1,6 @@
 //! SQL of the user: sent to the owner of the key that it names, or to all shards, whose answers are merged.
 
+mod all_shards;
 mod answer;
 mod by_key;
 mod gather;
@@ -67,6 +68,9 @@ pub fn run(cluster: &Cluster, request: &Request<'_>) -> Result<Answer> {
         Ok(statement) => statement,
         Err(why) => return unparsed(cluster, request, why),
     };
+    if request.all_shards {
+        return on_all_shards(cluster, request, statement);
+    }
     if let Statement::Explain { statement: inner, .. } = statement
         && let Some(query) = sql::query_of(inner)
     {
@@ -95,6 +99,23 @@ pub fn run(cluster: &Cluster, request: &Request<'_>) -> Result<Answer> {
             answer
         }
         Place::All(query) => merged::run(cluster, request, query),
+    }
+}
+
+/// Runs a statement that writes on all shards, unless its key says that it is about one.
+fn on_all_shards(cluster: &Cluster, request: &Request<'_>, statement: &Statement) -> Result<Answer> {
+    if !writes(statement) {
+        return Err(Error::new(Kind::Usage, "--all-shards is for a statement that writes")
+            .hint("leave it out: a query without a key is asked of all shards"));
+    }
+    check_changes_rows("", Some(statement))?;
+    let view = cluster.view();
+    let found = analysed(view.topology.tables(), statement, &BTreeSet::new());
+    match found.keys.as_deref() {
+        Some([key]) if is_understood(&found) => {
+            by_key::run(cluster, request.sql, Some(statement), std::slice::from_ref(key))
+        }
+        _ => all_shards::run(cluster, request.sql, statement),
     }
 }
 
@@ -195,7 +216,7 @@ fn check_is_about(tables: &Tables, statement: Option<&Statement>, key: &str) -> 
 /// For a write that may be about any shard.
 fn no_key() -> Error {
     Error::new(Kind::Usage, "the statement writes, and names no sharding key that is a constant")
-        .hint("name the key in it, as in WHERE user_id = 42; --key KEY says it for an INSERT, and import stores many rows")
+        .hint("name the key in it, as in WHERE user_id = 42; --key KEY says it for an INSERT; --all-shards runs it on all shards")
 }
 
 /// Whether the text of a statement may change something.

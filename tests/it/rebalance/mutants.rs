@@ -31,7 +31,7 @@ fn a_fence_in_flight(fixture: &mut MoveFixture) -> bool {
     let mut writer = fixture.test.client(owner(user));
     let mut transaction = writer.transaction().unwrap();
     transaction.batch_execute("SET LOCAL lock_timeout = '200ms'").unwrap();
-    let sql = "SELECT answer FROM ringshard.write_user($1, $2, 13, 0, 'update', $3, true, 'second', false, NULL, false, NULL)";
+    let sql = "SELECT answer FROM ringshard.write_user($1, $2, 14, 0, 'update', $3, true, 'second', false, NULL, false, NULL)";
     // The unchanged function waits for the barrier.
     let written = transaction.query_one(sql, &[&cluster, &shard, &user]).is_ok();
     fence.commit().unwrap();

@@ -44,7 +44,7 @@ fn a_write_to_an_unconfirmed_server(fixture: &mut MoveFixture) -> bool {
 /// A write by a client that knows a later epoch, as a server that was replaced is not in.
 fn a_write_to_a_stale_primary(fixture: &mut MoveFixture) -> bool {
     let (cluster, shard) = (fixture.test.cluster_id(1), fixture.names[0].clone());
-    let sql = "SELECT answer FROM ringshard.write_user($1, $2, 13, 2, 'update', $3, true, 'second', false, NULL, false, NULL)";
+    let sql = "SELECT answer FROM ringshard.write_user($1, $2, 14, 2, 'update', $3, true, 'second', false, NULL, false, NULL)";
     fixture.source.query_one(sql, &[&cluster, &shard, &fixture.user]).unwrap().get::<_, String>(0) == "late"
 }
 

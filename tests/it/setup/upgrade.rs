@@ -8,7 +8,7 @@ use crate::support::harness::{Ran, Test};
 use crate::support::rings::owner;
 
 /// The migrations to versions 1 to 12.
-const MIGRATIONS: [&str; 12] = [
+const MIGRATIONS: [&str; 13] = [
     include_str!("../../../sql/migrations/0001_catalog.sql"),
     include_str!("../../../sql/migrations/0002_imports.sql"),
     include_str!("../../../sql/migrations/0003_rebalancing.sql"),
@@ -21,6 +21,7 @@ const MIGRATIONS: [&str; 12] = [
     include_str!("../../../sql/migrations/0010_schema_changes.sql"),
     include_str!("../../../sql/migrations/0011_ids_and_partitions.sql"),
     include_str!("../../../sql/migrations/0012_import_files.sql"),
+    include_str!("../../../sql/migrations/0013_routes.sql"),
 ];
 
 /// `write_user` as versions 1 to 5 of the catalog declared it, with a body that does nothing. `CREATE OR REPLACE` refuses
@@ -98,7 +99,7 @@ fn shape(test: &Test, number: usize) -> Vec<String> {
 #[test]
 fn a_catalog_of_each_older_version_is_refused_and_upgraded_with_its_rows() {
     let new = Test::initialised();
-    for version in 1..=12 {
+    for version in 1..=13 {
         let old = of_version(version);
         std::fs::write(old.home.path().join("f.csv"), "user_id\n52\n").unwrap();
         let commands: [&[&str]; 6] = [
@@ -112,10 +113,10 @@ fn a_catalog_of_each_older_version_is_refused_and_upgraded_with_its_rows() {
         for words in commands {
             old.run(words).fails(78).says("ringshard init-shards");
         }
-        let message = format!("has version {version}, and this ringshard needs version 13");
+        let message = format!("has version {version}, and this ringshard needs version 14");
         old.run(&["rebalance", "status"]).fails(78).says(&message).says("ringshard init-shards upgrades it");
         let seen = old.run(&["doctor"]).fails(1);
-        let message = format!("version {version}; this ringshard needs 13\tringshard init-shards");
+        let message = format!("version {version}; this ringshard needs 14\tringshard init-shards");
         assert_eq!(seen.stdout.matches(&message).count(), 3, "{seen:?}");
         if version >= 3 {
             let desired = if version >= 6 { "desired_topology" } else { "wanted" };
@@ -136,7 +137,7 @@ fn a_catalog_of_each_older_version_is_refused_and_upgraded_with_its_rows() {
         for number in 1..=3 {
             assert_eq!(shape(&old, number), shape(&new, number), "version {version}");
         }
-        assert!(shape(&old, 1).contains(&"version 13".to_owned()));
+        assert!(shape(&old, 1).contains(&"version 14".to_owned()));
         let mut client = old.other_program("postgres", owner(1));
         assert!(client.execute("DELETE FROM users WHERE user_id = 1", &[]).unwrap() == 1);
         assert!(client.execute("INSERT INTO users SELECT generate_series(1000, 1100)", &[]).is_err());

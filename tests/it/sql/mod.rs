@@ -1,5 +1,6 @@
 //! SQL of the user: by its key, and merged from all shards, held against one Postgres with the same rows.
 
+pub(crate) mod all_shards;
 pub(crate) mod attacked;
 pub(crate) mod generated;
 pub(crate) mod generator;

@@ -186,7 +186,7 @@ pub(crate) fn write_user(
     name: &str,
 ) -> String {
     let sql =
-        "SELECT answer FROM ringshard.write_user($1, $2, 13, 0, $3, $4, true, $5, false, NULL, false, NULL)";
+        "SELECT answer FROM ringshard.write_user($1, $2, 14, 0, $3, $4, true, $5, false, NULL, false, NULL)";
     transaction.query_one(sql, &[&cluster, &shard, &operation, &user, &name]).unwrap().get(0)
 }
 

@@ -129,7 +129,7 @@ fn an_acknowledged_write_is_durable_with_any_default() {
         let mut client = test.client(shard);
         client.batch_execute(&format!("SET synchronous_commit = {default}; BEGIN")).unwrap();
         let write = "SELECT answer, current_setting('synchronous_commit') \
-                     FROM ringshard.write_user(NULL, $1, 13, 0, 'create', 1, true, 'x', false, NULL, false, NULL)";
+                     FROM ringshard.write_user(NULL, $1, 14, 0, 'create', 1, true, 'x', false, NULL, false, NULL)";
         let row = client.query_one(write, &[&format!("shard_{shard}")]).unwrap();
         assert_eq!(row.get::<_, &str>(0), "done");
         let setting = client.query_one("SELECT current_setting('synchronous_commit')", &[]).unwrap();

@@ -171,7 +171,7 @@ fn replication_roles_do_not_bypass_the_guard() {
     // A write by ringshard within another transaction does not leave the setting behind.
     let (cluster, id) = (test.cluster_id(1), own[1]);
     client.batch_execute("BEGIN; SET LOCAL row_security = off").unwrap();
-    let write = "SELECT answer FROM ringshard.write_user($1, 'shard_1', 13, 0, 'create', $2, true, 'x', true, 'x', true, 'x')";
+    let write = "SELECT answer FROM ringshard.write_user($1, 'shard_1', 14, 0, 'create', $2, true, 'x', true, 'x', true, 'x')";
     assert_eq!(client.query_one(write, &[&cluster, &id]).unwrap().get::<_, &str>(0), "done");
     not_owner(client.execute("INSERT INTO users VALUES ($1)", &[&foreign[0]]), foreign[0], 1);
 }
