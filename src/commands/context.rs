@@ -1,7 +1,7 @@
 //! The state that the commands of one process share.
 
 use crate::pg::scan;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::{Arc, mpsc};
@@ -31,6 +31,7 @@ pub struct Context<'terminal> {
     health: RefCell<Option<Health>>,
     listener: RefCell<Listener>,
     reads: Cell<ReadFrom>,
+    transaction: RefCell<Option<sql::Transaction>>,
     console: &'terminal dyn Console,
 }
 
@@ -40,9 +41,9 @@ impl<'terminal> Context<'terminal> {
         let settings = RefCell::new(Rc::new(settings));
         let (cluster, active_sessions, health) = (RefCell::default(), Arc::default(), RefCell::default());
         let listener: RefCell<Listener> = RefCell::new(Arc::new(|_| {}));
-        let reads = Cell::default();
+        let (reads, transaction) = (Cell::default(), RefCell::default());
         let flags = RefCell::new(flags);
-        Self { flags, settings, cluster, active_sessions, health, listener, reads, console }
+        Self { flags, settings, cluster, active_sessions, health, listener, reads, transaction, console }
     }
 
     /// The settings in force.
@@ -62,8 +63,34 @@ impl<'terminal> Context<'terminal> {
         Ok(())
     }
 
+    /// The transaction that `BEGIN` has opened.
+    pub fn transaction(&self) -> RefMut<'_, Option<sql::Transaction>> {
+        self.transaction.borrow_mut()
+    }
+
+    /// Fails while a transaction is open: what this is about would not be part of it.
+    pub fn check_no_transaction(&self) -> Result<()> {
+        if self.transaction.borrow().is_none() {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Usage, "a transaction is open, and the command would not be part of it")
+            .hint("COMMIT; or ROLLBACK; first"))
+    }
+
+    /// Rolls back a transaction that is still open at the end.
+    pub fn abandon_transaction(&self) -> Result<()> {
+        match self.transaction.take() {
+            None => Ok(()),
+            Some(_) => {
+                Err(Error::new(Kind::Partial, "the transaction is rolled back, as it was not committed")
+                    .hint("end it with COMMIT;"))
+            }
+        }
+    }
+
     /// Changes to another cluster, with its own configuration file. Fails with `NotFound` if there is none.
     pub fn change_to(&self, cluster: &ClusterName) -> Result<()> {
+        self.check_no_transaction()?;
         let flags = Flags { config: None, cluster: Some(cluster.clone()), ..self.flags.borrow().clone() };
         let settings = Settings::load(&flags)?;
         let file = &settings.file.value;

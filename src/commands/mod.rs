@@ -371,6 +371,7 @@ impl Command {
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         if self.writes() {
             context.check_may_write()?;
+            context.check_no_transaction()?;
         }
         match self {
             Self::InitShards(args) => args.run(context),

@@ -7,8 +7,9 @@ use super::{Context, complete_shard};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::report::{Column, Look, Report, RowStream};
+use crate::pg::cluster::Cluster;
 use crate::pg::scan::sql::StatementColumn;
-use crate::pg::sql::{self, Answer, Request};
+use crate::pg::sql::{self, Answer, Control, Request, Transaction};
 
 /// A column of a result as one of a report.
 pub(super) fn column(of: StatementColumn) -> Column {
@@ -40,10 +41,45 @@ pub struct SqlArgs {
     pub(crate) partial: AllowPartial,
 }
 
+/// Runs a statement: by itself, or in the transaction that is open.
+fn answer(context: &Context<'_>, cluster: &Cluster, request: &Request<'_>) -> Result<Answer> {
+    let mut open = context.transaction();
+    let none = || {
+        Error::new(Kind::Usage, "no transaction is open")
+            .hint("BEGIN; opens one, in a script, with -c or at the prompt")
+    };
+    match (sql::control(request.sql), &mut *open) {
+        (None, None) => sql::run(cluster, request),
+        (None, Some(transaction)) => transaction.run(cluster, request),
+        (Some(Control::Begin), Some(_)) => {
+            Err(Error::new(Kind::Usage, "a transaction is open already").hint("COMMIT; or ROLLBACK; ends it"))
+        }
+        (Some(Control::Begin), None) => {
+            let mut transaction = Transaction::begin(request.sql);
+            if request.key.is_some() {
+                transaction.run(cluster, &Request { sql: "VALUES (1)", ..request.clone() })?;
+            }
+            let said = match transaction.state() {
+                (Some(shard), _) => format!("BEGIN on shard {shard}"),
+                (None, _) => "BEGIN; the first statement that names a key decides the shard".to_owned(),
+            };
+            *open = Some(transaction);
+            Ok(Answer::said(&said))
+        }
+        (Some(Control::Chain), _) => {
+            Err(Error::new(Kind::Usage, "AND CHAIN is not supported").hint("COMMIT; and BEGIN; do the same"))
+        }
+        (Some(Control::Savepoint), Some(transaction)) => transaction.savepoint(request.sql),
+        (Some(Control::Commit), Some(_)) => open.take().ok_or_else(none)?.commit(),
+        (Some(Control::RollBack), Some(_)) => Ok(open.take().ok_or_else(none)?.roll_back()),
+        (Some(_), None) => Err(none()),
+    }
+}
+
 impl SqlArgs {
     /// Runs the statement.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
-        if sql::may_write(&self.statement) {
+        if sql::may_write(&self.statement) && sql::control(&self.statement).is_none() {
             context.check_may_write()?;
         }
         let cluster = context.cluster()?;
@@ -58,7 +94,7 @@ impl SqlArgs {
             all_shards: self.all_shards,
             allow_partial: self.partial.allow_partial,
         };
-        let Answer { columns, is_per_shard, rows, missing, done } = sql::run(&cluster, &request)?;
+        let Answer { columns, is_per_shard, rows, missing, done } = answer(context, &cluster, &request)?;
         let shard = is_per_shard.then(|| Column::text("shard"));
         let columns: Vec<Column> = shard.into_iter().chain(columns.into_iter().map(column)).collect();
         let rows = rows.map(move |row| {

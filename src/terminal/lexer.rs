@@ -29,7 +29,22 @@ const STATEMENTS: [&str; 9] =
     ["select", "with", "values", "table", "show", "explain", "insert", "update", "delete"];
 
 /// Those that no command begins with.
-const BARE: [&str; 7] = ["select", "with", "values", "insert", "update", "delete", "show"];
+const BARE: [&str; 14] = [
+    "select",
+    "with",
+    "values",
+    "insert",
+    "update",
+    "delete",
+    "show",
+    "begin",
+    "start",
+    "commit",
+    "end",
+    "rollback",
+    "savepoint",
+    "release",
+];
 
 /// Why a line is incomplete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -181,7 +196,7 @@ impl Lexer {
 pub(super) fn begins_with_sql(line: &str) -> bool {
     let mut words = line.split_ascii_whitespace().map(str::to_ascii_lowercase);
     let first = words.next().unwrap_or_default();
-    let first = first.trim_start_matches('(');
+    let first = first.trim_start_matches('(').trim_end_matches(';');
     if BARE.contains(&first) {
         return true;
     }

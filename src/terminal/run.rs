@@ -78,6 +78,14 @@ pub fn main() -> ExitCode {
             shell.fail(&error.hint("ringshard --help lists the commands"), shell.here())
         }
     };
+    let end = match shell.context.abandon_transaction() {
+        Err(error) if end == End::Done => shell.fail(&error, shell.here()),
+        Err(error) => {
+            errors::warn(&error, options.style().is_json(), Screen::stderr(options.color));
+            end
+        }
+        Ok(()) => end,
+    };
     console.wait_if_ending();
     ExitCode::from(end.code())
 }

@@ -81,6 +81,13 @@ pub(super) fn command_tag(sql: &str, count: u64) -> String {
     format!("{verb}{zero} {count}")
 }
 
+impl Answer {
+    /// An answer without rows.
+    pub fn said(done: &str) -> Self {
+        in_memory(Vec::new(), Vec::new(), Some(done.to_owned()))
+    }
+}
+
 /// Whether a statement may change something.
 pub(super) fn writes(statement: &Statement) -> bool {
     !matches!(

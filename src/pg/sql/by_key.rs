@@ -5,6 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use postgres::Client;
+use postgres::error::SqlState;
 use postgres::types::Type;
 use serde_json::Value;
 use sqlparser::ast::Statement;
@@ -22,6 +23,7 @@ use crate::model::table::KeyType;
 use crate::pg::cluster::Cluster;
 use crate::pg::net::session::{OneLine, Session};
 use crate::pg::net::sqlstate;
+use crate::pg::pool::PooledSession;
 use crate::pg::pool::read_routing::ReadIntent;
 use crate::pg::rows::Router;
 use crate::pg::rows::keyed::Keyed;
@@ -144,15 +146,49 @@ fn answer_of(client: &mut Client, sql: &str) -> Result<Table, Ending> {
     Ok((columns_of(&statement), rows))
 }
 
-/// What an attempt to write came to.
+/// A transaction on the owner of its keys, open behind its first statement.
+pub(super) struct Opened {
+    pub(super) shard: ShardName,
+    pub(super) session: PooledSession,
+    /// What the statement returned, and the number of rows of its command tag.
+    pub(super) table: Table,
+    pub(super) count: u64,
+}
+
+/// What an attempt to open a transaction came to.
 enum Attempt {
-    Done(Table, u64),
+    Opened(Box<Opened>),
     /// A key is elsewhere, or on its way; with its owner as far as that shard knows.
     Moved(Option<(String, ShardName)>),
     Conflict(Error),
 }
 
 fn write(cluster: &Cluster, sql: &str, keys: &[String]) -> Result<Answer> {
+    let Opened { shard, mut session, table: (columns, rows), count } =
+        open(cluster, BEGIN_TO_WRITE, sql, keys)?;
+    commit(&mut session, &shard)?;
+    log::info!("Committed a statement to shard {shard}");
+    let done = format!("{} on shard {shard}", command_tag(sql, count));
+    Ok(in_memory(columns, rows, Some(done)))
+}
+
+/// Commits. If the answer is lost, the outcome is unknown.
+pub(super) fn commit(session: &mut Session, shard: &ShardName) -> Result<()> {
+    let committed = session.client().batch_execute("COMMIT");
+    session.set_in_transaction(false);
+    let Err(cause) = committed else { return Ok(()) };
+    session.spoil();
+    let error = sqlstate::doing("commit the statement", shard, &cause);
+    Err(if sqlstate::is_lost(&cause) || cause.code().is_none() {
+        error.adding("; the outcome is unknown").hint("read the rows before this is run again")
+    } else {
+        error
+    })
+}
+
+/// Begins a transaction on the owner of these keys, which proves it, and runs a statement there. Until that is done, nothing is lost by
+/// beginning again: so it waits for a key that is being moved, and follows it.
+pub(super) fn open(cluster: &Cluster, begin: &str, sql: &str, keys: &[String]) -> Result<Opened> {
     let begun = Instant::now();
     let mut conflicts = 0;
     let mut moved = BTreeMap::new();
@@ -164,12 +200,8 @@ fn write(cluster: &Cluster, sql: &str, keys: &[String]) -> Result<Answer> {
                 .hint("ringshard table list shows them; then run this again"));
         }
         let shard = owner(cluster, keys, &moved)?;
-        match attempt(cluster, &shard, sql, keys)? {
-            Attempt::Done((columns, rows), count) => {
-                log::info!("Committed a statement to shard {shard}");
-                let done = format!("{} on shard {shard}", command_tag(sql, count));
-                return Ok(in_memory(columns, rows, Some(done)));
-            }
+        match attempt(cluster, &shard, begin, sql, keys)? {
+            Attempt::Opened(opened) => return Ok(*opened),
             Attempt::Moved(_) if begun.elapsed() > FENCE_PATIENCE => {
                 let message = format!("the key `{}` is being moved, and does not arrive", keys[0]);
                 return Err(Error::new(Kind::Locked, message)
@@ -212,40 +244,23 @@ fn owner(cluster: &Cluster, keys: &[String], moved: &BTreeMap<String, ShardName>
     }
 }
 
-fn attempt(cluster: &Cluster, shard: &ShardName, sql: &str, keys: &[String]) -> Result<Attempt> {
+fn attempt(cluster: &Cluster, shard: &ShardName, begin: &str, sql: &str, keys: &[String]) -> Result<Attempt> {
     let mut session = cluster.reach(ReadIntent::Primary, shard)?;
-    let known_epoch = cluster.view().epoch;
-    let session = &mut *session;
-    match write_in_transaction(session, sql, keys, known_epoch) {
+    match in_transaction(&mut session, begin, sql, keys, cluster.view().epoch) {
         // This process does not know the newest topology, and so perhaps not the tables.
         Ok(None) => {
-            roll_back(session);
+            roll_back(&mut session);
             Ok(Attempt::Moved(None))
         }
         Ok(Some((table, count))) => {
-            let committed = session.client().batch_execute("COMMIT");
-            session.set_in_transaction(false);
-            match committed {
-                Ok(()) => Ok(Attempt::Done(table, count)),
-                Err(cause) => {
-                    session.spoil();
-                    let error = sqlstate::doing("commit the statement", shard, &cause);
-                    Err(if sqlstate::is_lost(&cause) || cause.code().is_none() {
-                        error
-                            .adding("; the outcome is unknown")
-                            .hint("read the rows before this is run again")
-                    } else {
-                        error
-                    })
-                }
-            }
+            Ok(Attempt::Opened(Box::new(Opened { shard: shard.clone(), session, table, count })))
         }
         Err(cause) => {
-            roll_back(session);
-            let (code, owner) = (cause.code().map(postgres::error::SqlState::code), new_owner(&cause));
+            roll_back(&mut session);
+            let owner = new_owner(&cause);
             // Another key is one that the statement would store here.
             let is_of_ours = owner.as_ref().is_none_or(|(key, _)| keys.contains(key));
-            match code {
+            match cause.code().map(SqlState::code) {
                 Some("RS001" | "RS002" | "RS013" | "RS014") if is_of_ours => Ok(Attempt::Moved(owner)),
                 _ if sqlstate::is_lost(&cause) || sqlstate::is_worth_repeating(&cause) => {
                     Ok(Attempt::Conflict(sqlstate::doing("run the statement", shard, &cause)))
@@ -257,7 +272,7 @@ fn attempt(cluster: &Cluster, shard: &ShardName, sql: &str, keys: &[String]) -> 
 }
 
 /// The key and its owner in the detail of the guard's error (docs/routing.md).
-fn new_owner(cause: &postgres::Error) -> Option<(String, ShardName)> {
+pub(super) fn new_owner(cause: &postgres::Error) -> Option<(String, ShardName)> {
     let detail: Value = serde_json::from_str(cause.as_db_error()?.detail()?).ok()?;
     Some((detail["key"].as_str()?.to_owned(), detail["owner"].as_str()?.parse().ok()?))
 }
@@ -275,19 +290,30 @@ fn proof(key: &str) -> String {
     format!("SELECT ringshard.require_owner($1::text{cast}, $2)")
 }
 
-fn write_in_transaction(
+/// Lets the shard prove that it owns these keys, until the transaction ends.
+pub(super) fn prove(
     session: &mut Session,
-    sql: &str,
     keys: &[String],
     known_epoch: Epoch,
-) -> Result<Option<(Table, u64)>, postgres::Error> {
-    session.client().batch_execute(BEGIN_TO_WRITE)?;
-    session.set_in_transaction(true);
+) -> Result<(), postgres::Error> {
     for key in keys {
         session
             .client()
             .query_typed(&proof(key), &[(key, Type::TEXT), (&known_epoch.number(), Type::INT8)])?;
     }
+    Ok(())
+}
+
+fn in_transaction(
+    session: &mut Session,
+    begin: &str,
+    sql: &str,
+    keys: &[String],
+    known_epoch: Epoch,
+) -> Result<Option<(Table, u64)>, postgres::Error> {
+    session.client().batch_execute(begin)?;
+    session.set_in_transaction(true);
+    prove(session, keys, known_epoch)?;
     // A newer topology may have other tables.
     let rows = session.client().query_typed("SELECT epoch FROM ringshard.meta", &[])?;
     if rows.first().is_none_or(|row| row.get::<_, i64>(0) > known_epoch.number()) {

@@ -6,6 +6,7 @@ mod by_key;
 mod gather;
 mod merged;
 mod parts;
+mod transaction;
 
 use std::collections::BTreeSet;
 
@@ -13,6 +14,7 @@ use sqlparser::ast::{Query, Statement};
 
 pub use answer::{Answer, AnswerRows, Request};
 use answer::{begins_as_query, check_changes_rows, writes};
+pub use transaction::{Control, Transaction, control};
 
 pub use crate::pg::scan::sql::StatementColumn;
 

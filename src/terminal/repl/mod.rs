@@ -199,7 +199,12 @@ impl<'a, 'terminal> Prompt<'a, 'terminal> {
         if settings.access.value == Access::ReadOnly {
             cluster = Some(format!("{}read-only", cluster.map_or_else(String::new, |name| name + " ")));
         }
-        let prompt = prompt::prompt(cluster, state.as_ref(), columns.into(), screen);
+        let open = self.shell.context.transaction().as_ref().map(|transaction| {
+            let (shard, has_failed) = transaction.state();
+            let on = shard.map_or_else(String::new, |shard| format!(" {shard}"));
+            format!("BEGIN{on}{}", if has_failed { " failed" } else { "" })
+        });
+        let prompt = prompt::prompt(cluster, state.as_ref(), open.as_deref(), columns.into(), screen);
         self.notices.typing.store(true, Ordering::SeqCst);
         let read = self.editor.readline(&prompt);
         if let (Err(ReadlineError::Interrupted), Some(assistant)) = (&read, self.editor.helper())

@@ -9,10 +9,11 @@ use crate::terminal::output::Screen;
 /// From so many columns on, the prompt contains the name and the cluster.
 const WIDE_COLUMNS: usize = 60;
 /// `ringshard 3f2a91bc 3*!> `: the cluster, its number of shards, `*` while a rebalance is under way, `!` while a shard
-/// is down. Returns it plain and with colours.
+/// is down; then the transaction that is open, such as `BEGIN shard_2`. Returns it plain and with colours.
 pub(super) fn prompt(
     cluster: Option<String>,
     state: Option<&BTreeMap<ShardName, Life>>,
+    transaction: Option<&str>,
     columns: usize,
     screen: Screen,
 ) -> (String, String) {
@@ -34,6 +35,8 @@ pub(super) fn prompt(
         down = if lives().any(|life| matches!(life, Life::Down(_))) { "!" } else { "" };
     }
     let paint = |code, text: &str| if text.is_empty() { String::new() } else { screen.paint(code, text) };
-    let styled = format!("{}{}{}> ", paint("1", &begin), paint("1;33", changing), paint("1;31", down));
-    (format!("{begin}{changing}{down}> "), styled)
+    let open = transaction.map_or_else(String::new, |open| format!(" {open}"));
+    let styled = [("1", begin.as_str()), ("1;33", changing), ("1;31", down), ("1;36", &open)];
+    let styled: String = styled.map(|(code, text)| paint(code, text)).concat();
+    (format!("{begin}{changing}{down}{open}> "), styled + "> ")
 }

@@ -91,6 +91,7 @@ impl Shell<'_> {
         log::max_level() == log::LevelFilter::Off
             && !self.options.get().timing
             && self.context.check_may_write().is_ok()
+            && self.context.check_no_transaction().is_ok()
     }
 
     /// Runs lines. `Ok(true)` if all succeeded at the first try; `Err` if the script ends.

@@ -7,3 +7,4 @@ pub(crate) mod generator;
 pub(crate) mod moving;
 pub(crate) mod routed;
 pub(crate) mod shop;
+pub(crate) mod transactions;
