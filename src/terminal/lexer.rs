@@ -107,10 +107,11 @@ impl Lexer {
         };
         let name = start..end_of(start, |c| c.is_ascii_whitespace() || c == ';');
         let takes_the_line =
-            text[start..].starts_with("\\!") || ["\\g", "\\o"].contains(&&text[name.clone()]);
+            text[start..].starts_with("\\!") || ["\\g", "\\gx", "\\o"].contains(&&text[name.clone()]);
         if takes_the_line {
-            self.tokens.push(Token::verbatim(text, start..start + 2));
-            return self.take_line(text, start + 2);
+            let end = if text[start..].starts_with("\\!") { start + 2 } else { name.end };
+            self.tokens.push(Token::verbatim(text, start..end));
+            return self.take_line(text, end);
         }
         self.tokens.push(Token::verbatim(text, name.clone()));
         name.end
@@ -144,7 +145,7 @@ impl Lexer {
         self.open = open;
         reader.at = start + end;
         if open.is_none() {
-            reader.at += 1;
+            reader.at += usize::from(reader.text[reader.at..].starts_with(';'));
             // Another one may follow in the line.
             let rest = reader.text[reader.at..].split('\n').next().unwrap_or_default().trim();
             if !rest.is_empty() {
@@ -209,7 +210,13 @@ pub(super) fn begins_with_sql(line: &str) -> bool {
         })
 }
 
-/// Where a statement ends: at its `;`, or at the end of the text, and why that is not the end.
+/// Whether a line is a backslash command of psql about the statement before it, which it ends in the place of a `;`.
+pub(super) fn is_about_statement(line: &str) -> bool {
+    let name = line.split(|c: char| c.is_ascii_whitespace() || c == ';').next().unwrap_or_default();
+    ["\\g", "\\gx", "\\watch"].contains(&name)
+}
+
+/// Where a statement ends: at its `;` or such a command, or at the end of the text, and why that is not the end.
 fn statement_end(text: &str) -> (usize, Option<Open>) {
     let mut rest = text;
     let skip = |rest: &mut &str, from: usize, end: &str| match rest[from..].find(end) {
@@ -220,13 +227,14 @@ fn statement_end(text: &str) -> (usize, Option<Open>) {
         None => false,
     };
     loop {
-        let Some(at) = rest.find(['\'', '"', ';', '-', '/', '$']) else {
+        let Some(at) = rest.find(['\'', '"', ';', '-', '/', '$', '\\']) else {
             return (text.len(), Some(Open::Statement));
         };
         rest = &rest[at..];
         let quote = rest.chars().next().unwrap_or_default();
         let is_closed = match quote {
             ';' => return (text.len() - rest.len(), None),
+            '\\' if is_about_statement(rest) => return (text.len() - rest.len(), None),
             '\'' | '"' => {
                 if !skip(&mut rest, 1, &quote.to_string()) {
                     return (text.len(), Some(Open::Quote(quote)));

@@ -22,7 +22,15 @@ pub(super) enum Parsed {
 }
 
 /// Commands of psql, whether an argument follows, and the command here.
-pub(super) const META: [(&str, bool, &str); 10] = [
+pub(super) const META: [(&str, bool, &str); 13] = [
+    ("\\gx", false, "again --expanded"),
+    ("\\gx", true, "again --expanded"),
+    (
+        "\\di",
+        false,
+        "sql \"SELECT schemaname AS schema, tablename AS table, indexname AS index, indexdef AS definition FROM pg_catalog.pg_indexes \
+         WHERE schemaname NOT IN ('pg_catalog', 'ringshard') ORDER BY 1, 2, 3\"",
+    ),
     ("\\d", false, "table list"),
     ("\\d", true, "schema show"),
     ("\\dt", false, "table list"),
@@ -85,8 +93,8 @@ pub(super) fn arguments(text: &str) -> Result<Vec<String>> {
         && let Some((.., words)) =
             META.iter().find(|(name, takes, _)| *name == first.text && *takes == has_argument)
     {
-        let words = words.split(' ').map(str::to_owned);
-        return Ok(words.chain(tokens.into_iter().skip(1).map(|token| token.text)).collect());
+        let words = shlex::split(words).unwrap_or_default();
+        return Ok(words.into_iter().chain(tokens.into_iter().skip(1).map(|token| token.text)).collect());
     }
     Ok(tokens.into_iter().map(|token| token.text).collect())
 }

@@ -260,7 +260,14 @@ impl<'terminal> Shell<'terminal> {
 
     /// Runs the commands of a text that a user typed, up to the first that fails.
     pub(super) fn run_lines(&self, text: &str) -> End {
-        for command in lexer::commands(text) {
+        let commands = lexer::commands(text);
+        for (at, command) in commands.iter().enumerate() {
+            // As in psql, a statement that ends with `\gx` runs in that way alone.
+            let is_ended = lexer::begins_with_sql(command) && !command.trim_end().ends_with(';');
+            if is_ended && commands.get(at + 1).is_some_and(|next| lexer::is_about_statement(next)) {
+                self.last.replace(Some((*command).to_owned()));
+                continue;
+            }
             let line = self.expanded(command);
             let end = match beside_prompt(&line).filter(|_| self.is_interactive.get()) {
                 Some(line) => self.start_job(line),

@@ -21,7 +21,7 @@ use rustyline::error::ReadlineError;
 use rustyline::history::{FileHistory, History as _, SearchDirection};
 use rustyline::{Config, Editor, ExternalPrinter};
 
-use super::lexer::{Lexer, Open};
+use super::lexer::{self, Lexer, Open};
 use super::output::{Screen, message, write_stderr};
 use super::shell::{End, Shell};
 use crate::commands::repl_command::EditorKeys;
@@ -163,6 +163,8 @@ impl<'a, 'terminal> Prompt<'a, 'terminal> {
             let is_of_session = ["\\", "again", "edit", "output", "set ", "watch"]
                 .iter()
                 .any(|name| text.trim_start().starts_with(name));
+            let is_of_session = is_of_session
+                || lexer::commands(&text).last().is_some_and(|last| lexer::is_about_statement(last));
             if !is_of_session && !text.trim().is_empty() {
                 self.shell.last.replace(Some(text));
             }

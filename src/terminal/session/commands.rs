@@ -137,15 +137,20 @@ impl Shell<'_> {
             Ok(text) => text,
             Err(error) => return self.fail(&error, at),
         };
-        if args.to.is_empty() {
-            return self.run_lines(&text);
-        }
-        let before = self.redirected.replace(None);
-        let end = match self.redirect(&args.to) {
-            Ok(()) => self.run_lines(&text),
-            Err(error) => self.fail(&error, at),
+        // With the flags of this line.
+        let options = self.options.replace(at.options);
+        let end = if args.to.is_empty() {
+            self.run_lines(&text)
+        } else {
+            let before = self.redirected.replace(None);
+            let end = match self.redirect(&args.to) {
+                Ok(()) => self.run_lines(&text),
+                Err(error) => self.fail(&error, at),
+            };
+            self.redirected.replace(before);
+            end
         };
-        self.redirected.replace(before);
+        self.options.set(options);
         end
     }
 

@@ -76,3 +76,31 @@ fn scripts_have_statements_of_several_lines() {
         "49\n49\n49\n"
     );
 }
+
+#[test]
+fn a_statement_may_end_with_a_command_of_psql() {
+    let test = filled(50);
+    let mut terminal = repl_at_prompt(&test, 80, &[]);
+    terminal.enter_line("select count(*) as how_many from users \\gx");
+    terminal.wait_for_text("│ how_many ┆ 49 │");
+    // About the last one, which is a table again.
+    terminal.enter_line("\\g");
+    terminal.wait_for_text("│       49 │");
+    let out = test.home.path().join("out");
+    enter_open_line(&mut terminal, "select user_id from users", "->");
+    terminal.send_keys(&format!("where user_id in (1, 2) order by 1 \\g {}\r", out.display()));
+    terminal.wait_for_prompt();
+    terminal.enter_line("select user_id from users where user_id = 3 \\g | tr 3 x");
+    assert_eq!(std::fs::read_to_string(&out).unwrap(), "1\n2\n");
+    terminal.wait_for_text("\nx");
+    terminal.enter_line("clear");
+    terminal.send_keys("select 40 + 2 as sum, user_id from users where user_id = 3 \\watch 1\r");
+    terminal.wait_for_text("every 1 s");
+    terminal.wait_for_text("│  42 ┆       3 │");
+    terminal.send_keys("\u{3}");
+    terminal.wait_for_prompt();
+    terminal.enter_line("clear");
+    terminal.enter_line("\\di");
+    terminal.wait_for_text("users_pkey");
+    terminal.exit_at_prompt();
+}
