@@ -18,7 +18,7 @@ use crate::model::user::Region;
 use crate::pg::pool::Shards;
 use crate::pg::preview::{self, Statement};
 use crate::pg::scan::list::Filter;
-use crate::pg::sql;
+use crate::pg::sql::{self, Request};
 
 /// A snapshot of each of these shards.
 fn snapshots(steps: Steps, asked: &[ShardName], all: usize) -> Steps {
@@ -65,8 +65,9 @@ pub(crate) fn sql(args: &SqlArgs, context: &Context<'_>) -> Result<Steps> {
     let asked = args.asked(names)?;
     if args.shard.is_empty() && !args.per_shard {
         let steps = known.steps.add("statement", preview::own_statement(&args.statement));
-        return Ok(steps
-            .add("route", sql::route(known.view.topology.tables(), &args.statement, args.key.as_deref())?));
+        let (sql, key) = (args.statement.as_str(), args.key.as_deref());
+        let request = Request { sql, key, all_shards: args.all_shards, ..Request::default() };
+        return Ok(steps.add("route", sql::route(known.view.topology.tables(), &request)?));
     }
     Ok(snapshots(known.steps, &asked, all).add("statement", preview::own_statement(&args.statement)))
 }

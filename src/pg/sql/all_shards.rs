@@ -54,10 +54,7 @@ pub(super) fn run(cluster: &Cluster, sql: &str, statement: &Statement) -> Result
     finish_earlier(cluster)?;
     loop {
         let tables = cluster.view().topology.tables().clone();
-        let how = everywhere(&tables, statement).map_err(|why| {
-            Error::new(Kind::Usage, format!("the statement cannot run on all shards: {why}"))
-                .hint("name the key in it, as in WHERE user_id = 42")
-        })?;
+        let how = check(&tables, statement)?;
         match attempt(cluster, sql, statement, &how, &tables)? {
             Attempt::Done(answer) => return Ok(answer),
             Attempt::Again if begun.elapsed() > FENCE_PATIENCE => {
@@ -76,6 +73,14 @@ pub(super) fn run(cluster: &Cluster, sql: &str, statement: &Statement) -> Result
         thread::sleep(PAUSE);
         cluster.refresh()?;
     }
+}
+
+/// How a statement runs on all shards; an error if it cannot.
+pub(super) fn check(tables: &Tables, statement: &Statement) -> Result<Everywhere> {
+    everywhere(tables, statement).map_err(|why| {
+        Error::new(Kind::Usage, format!("the statement cannot run on all shards: {why}"))
+            .hint("name the key in it, as in WHERE user_id = 42")
+    })
 }
 
 /// A transaction that was left prepared may be in the way of this one.

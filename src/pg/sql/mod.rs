@@ -154,11 +154,20 @@ pub fn names(cluster: &Cluster) -> Result<Vec<String>> {
 }
 
 /// Where a statement would run, in words.
-pub fn route(tables: &Tables, text: &str, key: Option<&str>) -> Result<String> {
-    if let Some(key) = key {
+pub fn route(tables: &Tables, request: &Request<'_>) -> Result<String> {
+    if control(request.sql).is_some() {
+        return Ok("none: a transaction is on the owner of the first key that a statement in it names".into());
+    }
+    if let Some(key) = request.key {
         return Ok(format!("the owner of the key `{}`", canonical(tables, key)?));
     }
-    let Ok(statement) = sql::parse(text) else { return Ok("refused without --key or --per-shard".into()) };
+    let Ok(statement) = sql::parse(request.sql) else {
+        return Ok("refused without --key or --per-shard".into());
+    };
+    if request.all_shards && writes(&statement) {
+        all_shards::check(tables, &statement)?;
+        return Ok("all shards, once no row is between two of them; committed on all or on none".into());
+    }
     Ok(match place(tables, &statement)? {
         Place::PerShard => "each shard by itself, as it names no table of the cluster".into(),
         Place::Any => "one shard, as every shard has the same rows".into(),

@@ -45,6 +45,8 @@ const CASES: &[&[&str]] = &[
     &["sql", "SELECT 1", "--shard", "shard_2"],
     &["sql", "SELECT count(*) FROM users"],
     &["sql", "SELECT name FROM users WHERE user_id = 1"],
+    &["sql", "--all-shards", "UPDATE users SET name = NULL"],
+    &["sql", "BEGIN"],
     &["table", "add", "orders", "--key", "user_id"],
     &["table", "list"],
     &["table", "show", "users"],
