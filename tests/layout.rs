@@ -198,6 +198,7 @@ const PG_ROOMS: &[&str] = &[
     "poll",
     "preview",
     "sql",
+    "client",
 ];
 
 /// The modules of `src`, by path (`pg::net::session`), and the modules that each one uses.

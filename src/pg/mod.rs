@@ -3,6 +3,7 @@
 //! It never prints, and it knows no command. SQL of more than a line is in `sql/`.
 
 pub mod catalog;
+pub mod client;
 pub mod cluster;
 pub mod doctor;
 pub mod drill;

@@ -49,7 +49,7 @@ pub struct Answer {
 pub(super) type Table = (Vec<StatementColumn>, Vec<Vec<Cell>>);
 
 /// Makes a transaction for a statement that writes: durable, whatever the server's default.
-pub(super) const BEGIN_TO_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL row_security = off; \
+pub(crate) const BEGIN_TO_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL row_security = off; \
      SELECT pg_catalog.set_config('synchronous_commit', 'on', true) \
      WHERE pg_catalog.current_setting('synchronous_commit') IN ('off', 'local')";
 

@@ -35,7 +35,7 @@ use crate::pg::two_phase::roll_back;
 /// The proof of a read: as `sql/queries/get_user.sql`, without a row.
 const PROVE: &str = include_str!("../../../sql/queries/prove_key.sql");
 /// The pause before a statement about a key that is on its way is sent again.
-const PAUSE: Duration = Duration::from_millis(20);
+pub(crate) const PAUSE: Duration = Duration::from_millis(20);
 /// How often a shard is asked again because of a conflict.
 const CONFLICTS_MAX: u32 = 3;
 
@@ -49,18 +49,28 @@ pub(super) fn run(
     let sql = sql.trim_end_matches(|c: char| c == ';' || c.is_whitespace());
     let reads = statement.map_or_else(|| begins_as_query(sql), |statement| !writes(statement));
     if let ([key], true) = (keys, reads) {
-        let read = Read { sql, key, position: Position::of_key(key) };
-        let (rows, shard) = Router(cluster).read(ReadIntent::AllowReplica, "run the statement", &read)?;
-        return match rows {
-            Some(Ok((columns, rows))) => Ok(in_memory(columns, rows, None)),
-            Some(Err(ending)) => Err(ending.error(&shard)),
-            None => Err(Error::new(Kind::Failed, "the statement was not run")
-                .hint("run this again")
-                .on_shard(&shard)),
-        };
+        let (columns, rows) = read(cluster, key, |client| answer_of(client, sql))?;
+        return Ok(in_memory(columns, rows, None));
     }
     check_changes_rows(sql, statement)?;
     write(cluster, sql, keys)
+}
+
+/// Runs a statement that reads rows of a key on its owner, in one snapshot with the proof; while the key moves, on either side.
+/// `statement` may be called again.
+pub(crate) fn read<T>(
+    cluster: &Cluster,
+    key: &str,
+    statement: impl Fn(&mut Client) -> Result<T, Ending>,
+) -> Result<T> {
+    let read = Read { key, position: Position::of_key(key), statement };
+    let (answer, shard) = Router(cluster).read(ReadIntent::AllowReplica, "run the statement", &read)?;
+    match answer {
+        Some(answer) => answer.map_err(|ending| ending.error(&shard)),
+        None => {
+            Err(Error::new(Kind::Failed, "the statement was not run").hint("run this again").on_shard(&shard))
+        }
+    }
 }
 
 /// The plan of the owner of a key.
@@ -79,14 +89,14 @@ pub(super) fn explain(cluster: &Cluster, sql: &str, inner: &Statement, keys: &[S
 }
 
 /// A statement that reads rows of one key.
-struct Read<'a> {
-    sql: &'a str,
+struct Read<'a, F> {
     key: &'a str,
     position: Position,
+    statement: F,
 }
 
-impl Keyed for Read<'_> {
-    type Row = Result<Table, Ending>;
+impl<T, F: Fn(&mut Client) -> Result<T, Ending>> Keyed for Read<'_, F> {
+    type Row = Result<T, Ending>;
 
     fn key(&self) -> String {
         self.key.to_owned()
@@ -109,12 +119,12 @@ impl Keyed for Read<'_> {
     }
 }
 
-impl Read<'_> {
+impl<T, F: Fn(&mut Client) -> Result<T, Ending>> Read<'_, F> {
     fn read_in_transaction(
         &self,
         session: &mut Session,
         expected: Expected<'_>,
-    ) -> ReplyResult<Result<Table, Ending>> {
+    ) -> ReplyResult<Result<T, Ending>> {
         let reply = read_by_arcs(session, expected, self.position, PROVE, &[], |_| Ok(Some(())))?;
         // What a fenced arc has counts if its target does not own it yet.
         if !matches!(reply.status, ReplyStatus::Done | ReplyStatus::Fenced(_)) {
@@ -122,7 +132,7 @@ impl Read<'_> {
             return Ok(RowReply { status, epoch, arc_epoch, row: None });
         }
         // An error of the statement itself is no reason to ask another shard.
-        let row = match answer_of(session.client(), self.sql) {
+        let row = match (self.statement)(session.client()) {
             Err(Ending::Refused(cause))
                 if sqlstate::is_lost(&cause) || sqlstate::is_worth_repeating(&cause) =>
             {
@@ -278,7 +288,7 @@ pub(super) fn new_owner(cause: &postgres::Error) -> Option<(String, ShardName)> 
 }
 
 /// The statement that lets a shard prove that it owns a key. Its text decides about its position, whatever its type.
-fn proof(key: &str) -> String {
+pub(crate) fn proof(key: &str) -> String {
     let is = |of: KeyType| of.canonical(key).is_ok_and(|text| text == key);
     let cast = if is(KeyType::Bigint) {
         "::bigint"

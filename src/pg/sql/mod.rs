@@ -1,8 +1,8 @@
 //! SQL of the user: sent to the owner of the key that it names, or to all shards, whose answers are merged.
 
 mod all_shards;
-mod answer;
-mod by_key;
+pub(crate) mod answer;
+pub(crate) mod by_key;
 mod gather;
 mod merged;
 mod parts;

@@ -43,6 +43,26 @@ pub(crate) fn start_slow_rebalance(test: &Test, rows_per_second: u32) -> Child {
         .unwrap()
 }
 
+/// Removes and adds the fourth shard, again and again, until something is over.
+pub(crate) fn rebalance_until(test: &Test, is_over: impl Fn() -> bool) {
+    for turn in 0.. {
+        if is_over() {
+            return;
+        }
+        if turn % 2 == 0 {
+            test.run(&["remove-shard", "shard_4"]).success();
+        } else {
+            add_shard(test, 4).success();
+        }
+        assert!(start_slow_rebalance(test, 60).wait().unwrap().success());
+    }
+}
+
+/// How many reads a client does in a long run: `RINGSHARD_TEST_READS`, or a million.
+pub(crate) fn reads_of_a_long_run() -> usize {
+    std::env::var("RINGSHARD_TEST_READS").map_or(1_000_000, |count| count.parse().unwrap())
+}
+
 /// Waits until these shards have received this many rows or more.
 pub(crate) fn wait_for_moved_rows(test: &Test, numbers: &[usize], rows: i64) {
     let moved = || -> i64 {

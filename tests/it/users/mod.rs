@@ -12,5 +12,6 @@ pub(crate) mod ring_export;
 pub(crate) mod ring_file;
 pub(crate) mod route;
 pub(crate) mod routing;
+pub(crate) mod rust_client;
 pub(crate) mod scatter;
 pub(crate) mod stale;
