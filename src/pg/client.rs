@@ -27,7 +27,7 @@ use crate::pg::pool::read_routing::ReadIntent;
 use crate::pg::pool::{PoolOptions, PooledSession, Shards};
 use crate::pg::rows::router::FENCE_PATIENCE;
 use crate::pg::sql::answer::BEGIN_TO_WRITE;
-use crate::pg::sql::by_key::{PAUSE, proof, read};
+use crate::pg::sql::by_key::{PAUSE, commit, proof, read};
 use crate::pg::two_phase::roll_back;
 
 /// How long it waits for a connection.
@@ -324,18 +324,7 @@ impl Open {
     }
 
     fn commit(&mut self, shard: &ShardName) -> Result<()> {
-        let committed = self.0.client().batch_execute("COMMIT");
-        self.0.set_in_transaction(false);
-        committed.map_err(|cause| {
-            self.0.spoil();
-            let error = sqlstate::doing("commit the transaction", shard, &cause);
-            if sqlstate::is_lost(&cause) || cause.code().is_none() {
-                return error
-                    .adding("; the outcome is unknown")
-                    .hint("read the rows before this is run again");
-            }
-            error
-        })
+        commit(&mut self.0, "the transaction", shard)
     }
 }
 

@@ -176,19 +176,19 @@ enum Attempt {
 fn write(cluster: &Cluster, sql: &str, keys: &[String]) -> Result<Answer> {
     let Opened { shard, mut session, table: (columns, rows), count } =
         open(cluster, BEGIN_TO_WRITE, sql, keys)?;
-    commit(&mut session, &shard)?;
+    commit(&mut session, "the statement", &shard)?;
     log::info!("Committed a statement to shard {shard}");
     let done = format!("{} on shard {shard}", command_tag(sql, count));
     Ok(in_memory(columns, rows, Some(done)))
 }
 
-/// Commits. If the answer is lost, the outcome is unknown.
-pub(super) fn commit(session: &mut Session, shard: &ShardName) -> Result<()> {
+/// Commits. If the answer is lost, the outcome is unknown. `what` completes "cannot commit …".
+pub(crate) fn commit(session: &mut Session, what: &str, shard: &ShardName) -> Result<()> {
     let committed = session.client().batch_execute("COMMIT");
     session.set_in_transaction(false);
     let Err(cause) = committed else { return Ok(()) };
     session.spoil();
-    let error = sqlstate::doing("commit the statement", shard, &cause);
+    let error = sqlstate::doing(&format!("commit {what}"), shard, &cause);
     Err(if sqlstate::is_lost(&cause) || cause.code().is_none() {
         error.adding("; the outcome is unknown").hint("read the rows before this is run again")
     } else {

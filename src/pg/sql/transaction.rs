@@ -190,7 +190,7 @@ impl Transaction {
         let said = match on {
             None => "COMMIT of nothing".to_owned(),
             Some((shard, mut session)) => {
-                by_key::commit(&mut session, &shard)?;
+                by_key::commit(&mut session, "the transaction", &shard)?;
                 log::info!("Committed a transaction to shard {shard}");
                 format!("COMMIT on shard {shard}")
             }
