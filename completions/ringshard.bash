@@ -2322,11 +2322,11 @@ _ringshard() {
             fi
             case "${prev}" in
                 --format)
-                    COMPREPLY=($(compgen -W "json python javascript go java rust c" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "json python javascript go java rust c plproxy pgdog" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "json python javascript go java rust c" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "json python javascript go java rust c plproxy pgdog" -- "${cur}"))
                     return 0
                     ;;
                 --config)

@@ -1396,7 +1396,9 @@ javascript\t'A module of Common JS for Node'
 go\t'A package `ring`'
 java\t'A class `Ring`, for Java 16 or later'
 rust\t'A module that needs the crate `md-5`'
-c\t'A file of C99 that needs libm'"
+c\t'A file of C99 that needs libm'
+plproxy\t'SQL for a proxy database of PL/Proxy'
+pgdog\t'A pgdog.toml'"
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from export" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from export" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r
 complete -c ringshard -n "__fish_ringshard_using_subcommand ring; and __fish_seen_subcommand_from export" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless `NO_COLOR` is set or `TERM` is `dumb`'

@@ -72,13 +72,31 @@ need_patroni() {
     for folder in "$1" /usr/lib/postgresql/*/bin; do
         if [ -x "$folder/pg_controldata" ] && [ -x "$folder/pg_basebackup" ]; then return; fi
     done
-    # Debian's package would make and start a cluster on port 5432.
+    install_postgres "pg_basebackup and pg_controldata are missing" ||
+        die "pg_basebackup and pg_controldata are needed: install all programs of Postgres"
+}
+
+# install_postgres WHY: Debian's Postgres, without the cluster on port 5432 that its package would make and start.
+install_postgres() {
     if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
         as_root mkdir -p /etc/postgresql-common
         echo 'create_main_cluster = false' | as_root tee /etc/postgresql-common/createcluster.conf >&2
     fi
-    apt_install "pg_basebackup and pg_controldata are missing" postgresql ||
-        die "pg_basebackup and pg_controldata are needed: install all programs of Postgres"
+    apt_install "$1" postgresql
+}
+
+# PL/Proxy, for Debian's Postgres. Its test is for Linux alone.
+need_plproxy() {
+    [ "$(uname -s)" = Linux ] || return 0
+    for library in /usr/lib/postgresql/*/lib/plproxy.so; do
+        if [ -e "$library" ]; then return; fi
+    done
+    # The package has the major version of the system's Postgres in its name.
+    install_postgres "PL/Proxy is missing" || die "PL/Proxy is needed: install Postgres and its extension plproxy"
+    # shellcheck disable=SC2012
+    major=$(ls /usr/lib/postgresql | sort -n | tail -n 1)
+    apt_install "PL/Proxy is missing" "postgresql-$major-plproxy" ||
+        die "PL/Proxy is needed: install postgresql-$major-plproxy"
 }
 
 # ps, which a small Debian lacks.

@@ -29,6 +29,22 @@ impl TableName {
     pub fn as_sql(&self) -> &str {
         &self.0
     }
+
+    /// The schema and the name, not quoted.
+    pub fn parts(&self) -> (String, String) {
+        // A dot in quotes separates nothing; a quote in quotes is doubled.
+        let mut is_quoted = false;
+        let is_dot = |(at, c): (usize, char)| {
+            is_quoted ^= c == '"';
+            (c == '.' && !is_quoted).then_some(at)
+        };
+        let at = self.0.char_indices().find_map(is_dot).unwrap_or(0);
+        let plain = |part: &str| {
+            let inner = part.strip_prefix('"').and_then(|part| part.strip_suffix('"'));
+            inner.map_or_else(|| part.to_owned(), |inner| inner.replace("\"\"", "\""))
+        };
+        (plain(&self.0[..at]), plain(self.0[at..].trim_start_matches('.')))
+    }
 }
 
 /// Without the schema `public`.
@@ -212,6 +228,17 @@ impl Tables {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_has_a_schema_and_a_name_without_quotes() {
+        for (quoted, schema, name) in [
+            ("public.users", "public", "users"),
+            (r#""a.b"."c""d""#, "a.b", "c\"d"),
+            (r#"shop."Order""#, "shop", "Order"),
+        ] {
+            assert_eq!(TableName::new(quoted).parts(), (schema.to_owned(), name.to_owned()));
+        }
+    }
 
     #[test]
     fn tables_are_written_as_flat_objects_and_read_again() {

@@ -2,6 +2,9 @@
 //!
 //! A template of `export/` has `@NAME@` where the ring comes in.
 
+mod pgdog;
+mod plproxy;
+
 use clap::builder::{EnumValueParser, TypedValueParser as _};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -14,6 +17,8 @@ use crate::model::names::ShardName;
 use crate::model::report::{Document, Report};
 use crate::model::ring::position::Position;
 use crate::model::ring::topology::ShardNumber;
+use crate::model::table::Tables;
+use crate::pg::net::conninfo::Address;
 
 /// What the ring is written as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -32,6 +37,10 @@ pub enum ExportFormat {
     Rust,
     /// A file of C99 that needs libm.
     C,
+    /// SQL for a proxy database of PL/Proxy.
+    Plproxy,
+    /// A pgdog.toml.
+    Pgdog,
 }
 
 /// The arguments of `ring export`.
@@ -79,8 +88,16 @@ impl ExportArgs {
             |name: &ShardName| view.topology.number(name).expect("the ring has the shards of the topology");
         let mut shards = Vec::new();
         for name in view.topology.names() {
-            let url = cluster.shards().address(name)?.shown().to_owned();
-            shards.push(ExportedShard { number: number(name), name: name.to_string(), url });
+            shards.push(ExportedShard::new(name, number(name), cluster.shards().address(name)?));
+        }
+        if matches!(format, ExportFormat::Plproxy | ExportFormat::Pgdog) {
+            // During a change a shard may send a key to one that joins.
+            let goal = view.goal();
+            for name in goal.names().filter(|name| view.topology.number(name).is_none()) {
+                let number = goal.number(name).expect("a topology numbers its shards");
+                shards.push(ExportedShard::new(name, number, cluster.shards().address(name)?));
+            }
+            shards.sort_by_key(|shard| shard.number);
         }
         let ranges = view.ring().arcs().iter().map(|owned| (owned.arc.last(), number(owned.shard))).collect();
         let exported = Exported {
@@ -89,8 +106,9 @@ impl ExportArgs {
             virtual_nodes: view.topology.virtual_nodes(),
             shards,
             ranges,
+            tables: view.topology.tables().clone(),
         };
-        report.document = Some(Document::Text(exported.write(format)));
+        report.document = Some(Document::Text(exported.write(format)?));
         Ok(report)
     }
 }
@@ -99,9 +117,26 @@ impl ExportArgs {
 #[derive(Debug, Serialize)]
 struct ExportedShard {
     number: ShardNumber,
-    name: String,
+    name: ShardName,
     /// Without a password.
     url: String,
+    /// The same as keywords of libpq.
+    #[serde(skip)]
+    keywords: Vec<(&'static str, String)>,
+    #[serde(skip)]
+    address: Address,
+}
+
+impl ExportedShard {
+    fn new(name: &ShardName, number: ShardNumber, address: Address) -> Self {
+        Self {
+            number,
+            name: name.clone(),
+            url: address.shown().to_owned(),
+            keywords: address.keywords(),
+            address,
+        }
+    }
 }
 
 /// The ring for other programs.
@@ -113,20 +148,28 @@ struct Exported {
     shards: Vec<ExportedShard>,
     /// The last position of each range, and the number of its owner.
     ranges: Vec<(Position, ShardNumber)>,
+    tables: Tables,
 }
 
 impl Exported {
-    fn write(&self, format: ExportFormat) -> String {
-        let Some(template) = Template::of(format) else { return self.json() };
-        let shard =
-            |of: &ExportedShard| (template.shard)(of.number, &json::string(&of.name), &json::string(&of.url));
+    fn write(&self, format: ExportFormat) -> Result<String> {
+        let Some(template) = Template::of(format) else {
+            return match format {
+                ExportFormat::Plproxy => Ok(plproxy::write(self)),
+                ExportFormat::Pgdog => pgdog::write(self),
+                _ => Ok(self.json()),
+            };
+        };
+        let shard = |of: &ExportedShard| {
+            (template.shard)(of.number, &json::string(of.name.as_str()), &json::string(&of.url))
+        };
         let shards: String = self.shards.iter().map(shard).collect();
         let parts = template.ranges.iter().map(|part| (part.name, part.write(&self.ranges)));
         // The URLs come last, as they could have such a name in them.
         let common =
             [("CLUSTER", self.cluster.clone()), ("EPOCH", self.epoch.to_string()), ("SHARDS", shards)];
         let put = |text: String, (name, part): (&str, String)| text.replace(&format!("@{name}@"), &part);
-        parts.chain(common).fold(template.text.to_owned(), put)
+        Ok(parts.chain(common).fold(template.text.to_owned(), put))
     }
 
     /// As an object: the ranges as pairs, and keys with their hashes and owners by which a program can check its own lookup.
@@ -199,7 +242,7 @@ impl Template {
     /// `None`: the format is no language.
     fn of(format: ExportFormat) -> Option<Self> {
         Some(match format {
-            ExportFormat::Json => return None,
+            ExportFormat::Json | ExportFormat::Plproxy | ExportFormat::Pgdog => return None,
             ExportFormat::Python => Self {
                 text: include_str!("export/ring.py"),
                 shard: |number, name, url| format!("    {number}: ({name}, {url}),\n"),

@@ -104,6 +104,11 @@ impl Parameters {
         self.0.get(keyword).map(|(value, _)| value.as_str()).filter(|value| !value.is_empty())
     }
 
+    /// All that are set and not empty.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.0.keys().filter_map(|keyword| Some((*keyword, self.get(keyword)?)))
+    }
+
     /// The source of a value.
     pub(crate) fn origin(&self, keyword: &str) -> Option<Origin> {
         self.0.get(keyword).and_then(|(_, origin)| *origin)

@@ -56,9 +56,14 @@ pub(crate) fn server_folders() -> &'static str {
 
 /// A running server in a folder of its own, and what removes both when this process ends.
 pub(crate) fn private_server(prefix: &str) -> (PrivateServer, ChildStdin) {
-    let folder = tempfile::Builder::new().prefix(prefix).tempdir_in(server_folders()).unwrap().keep();
     let programs = std::env::var_os("RINGSHARD_PG_BIN").map(PathBuf::from);
-    let server = PrivateServer::at(Some(&folder), programs.as_deref()).unwrap();
+    private_server_of(prefix, programs.as_deref())
+}
+
+/// The same, with the programs in this folder.
+pub(crate) fn private_server_of(prefix: &str, programs: Option<&Path>) -> (PrivateServer, ChildStdin) {
+    let folder = tempfile::Builder::new().prefix(prefix).tempdir_in(server_folders()).unwrap().keep();
+    let server = PrivateServer::at(Some(&folder), programs).unwrap();
     let watched = clean_up_after(&folder);
     server.ensure_running().unwrap();
     (server, watched)

@@ -5,6 +5,7 @@
 //! text has no password.
 
 mod base_config;
+mod parts;
 mod show;
 mod target;
 
