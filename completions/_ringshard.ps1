@@ -799,6 +799,8 @@ Register-ArgumentCompleter -Native -CommandName 'ringshard' -ScriptBlock {
             [CompletionResult]::new('-y', '-y', [CompletionResultType]::ParameterName, 'Answer yes to every question')
             [CompletionResult]::new('--yes', '--yes', [CompletionResultType]::ParameterName, 'Answer yes to every question')
             [CompletionResult]::new('--no-input', '--no-input', [CompletionResultType]::ParameterName, 'Ask no questions: fail where an answer is needed')
+            [CompletionResult]::new('--service-file', '--service-file', [CompletionResultType]::ParameterName, 'Write a service file of libpq, with a service for each shard and no passwords')
+            [CompletionResult]::new('--haproxy', '--haproxy', [CompletionResultType]::ParameterName, 'Write sections of haproxy.cfg: a port for each shard, which leads to its primary')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break

@@ -2787,7 +2787,7 @@ _ringshard() {
             return 0
             ;;
         ringshard__subcmd__shards)
-            opts="-o -x -q -v -y -h --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --help"
+            opts="-o -x -q -v -y -h --config --cluster --format --no-header --expanded --quiet --verbose --color --log-file --read-replica --read-only --yes --no-input --service-file --haproxy --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

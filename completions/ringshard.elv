@@ -768,6 +768,8 @@ set edit:completion:arg-completer[ringshard] = {|@words|
             cand -y 'Answer yes to every question'
             cand --yes 'Answer yes to every question'
             cand --no-input 'Ask no questions: fail where an answer is needed'
+            cand --service-file 'Write a service file of libpq, with a service for each shard and no passwords'
+            cand --haproxy 'Write sections of haproxy.cfg: a port for each shard, which leads to its primary'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
         }

@@ -841,6 +841,8 @@ complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -s v -l verb
 complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -l read-only -d 'Refuse every command that writes'
 complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -s y -l yes -d 'Answer yes to every question'
 complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -l no-input -d 'Ask no questions: fail where an answer is needed'
+complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -l service-file -d 'Write a service file of libpq, with a service for each shard and no passwords'
+complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -l haproxy -d 'Write sections of haproxy.cfg: a port for each shard, which leads to its primary'
 complete -c ringshard -n "__fish_ringshard_using_subcommand shards" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c ringshard -n "__fish_ringshard_using_subcommand status" -l config -d 'The configuration file' -r -F
 complete -c ringshard -n "__fish_ringshard_using_subcommand status" -l cluster -d 'The cluster whose configuration is NAME.toml in the folder `clusters` beside the usual configuration' -r

@@ -20,7 +20,7 @@ impl StatusArgs {
     /// Puts the answers of several commands on one screen. Shards that are down are told, and do not make it fail.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         let mut report = Report::list(&[Column::text("part"), Column::text("name"), Column::text("status")]);
-        let shards = ShardsArgs {}.run(context)?;
+        let shards = ShardsArgs::default().run(context)?;
         let is_of_users = context.cluster()?.view().topology.tables().is_default();
         for row in rows(&shards) {
             let [name, rows, share, state] =

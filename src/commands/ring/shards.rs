@@ -1,4 +1,7 @@
-//! `shards`: one row for each shard.
+//! `shards`: one row for each shard, or how other programs reach them.
+
+mod haproxy;
+mod service_file;
 
 use crate::pg::{failover, scan};
 use clap::Args;
@@ -25,14 +28,27 @@ const COLUMNS: [Column; 10] = [
     Column::text("down_since").detail(5),
 ];
 
-/// The arguments of `shards`: none.
-#[derive(Debug, Args)]
-pub struct ShardsArgs {}
+/// The arguments of `shards`.
+#[derive(Debug, Default, Args)]
+pub struct ShardsArgs {
+    /// Write a service file of libpq, with a service for each shard and no passwords
+    #[arg(long, conflicts_with = "haproxy")]
+    pub(crate) service_file: bool,
+    /// Write sections of haproxy.cfg: a port for each shard, which leads to its primary
+    #[arg(long)]
+    pub(crate) haproxy: bool,
+}
 
 impl ShardsArgs {
     /// Lists the shards, also those that are down.
     pub fn run(&self, context: &Context<'_>) -> Result<Report> {
         let cluster = context.cluster()?;
+        if self.service_file {
+            return service_file::report(&cluster);
+        }
+        if self.haproxy {
+            return haproxy::report(&cluster);
+        }
         let mut report = Report::list(&COLUMNS);
         // Shards that do not answer are reported one by one below.
         if let Err(error) = cluster.refresh()

@@ -6,7 +6,7 @@ use super::replica_status::ReplicaStatus;
 use super::{PooledSession, Server, Shards};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
-use crate::pg::net::conninfo::ConnectionString;
+use crate::pg::net::conninfo::{Address, ConnectionString};
 use crate::threads;
 
 /// Which servers may answer a read.
@@ -60,6 +60,11 @@ impl Shards {
             }
         }
         Ok(())
+    }
+
+    /// The addresses of the standbys of a shard, in the order in which they are tried.
+    pub fn replica_addresses(&self, name: &ShardName) -> Vec<Address> {
+        self.replicas(name).iter().map(|replica| replica.address.clone()).collect()
     }
 
     /// The standbys of a shard, in the order in which they are tried.

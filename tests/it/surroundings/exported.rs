@@ -1,5 +1,6 @@
 //! What ringshard writes for other programs that stand between an application and the shards.
 
+use std::fmt::Write as _;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -90,4 +91,73 @@ fn pgdog_reads_and_writes_on_the_owner() {
     }
     running.kill().unwrap();
     running.wait().unwrap();
+}
+
+#[test]
+fn libpq_connects_by_the_service_file() {
+    let test = Test::initialised();
+    let ports = Ports::of(&test);
+    let file = test.home.path().join("services");
+    let connect = |number: usize, written: &str| {
+        std::fs::write(&file, written).unwrap();
+        let psql = Command::new("psql")
+            .args([&format!("service=shard_{number}"), "-XAtc", "SELECT current_database()"])
+            .env("PGSERVICEFILE", &file)
+            .output()
+            .unwrap();
+        assert!(psql.status.success(), "{}", String::from_utf8_lossy(&psql.stderr));
+        assert_eq!(String::from_utf8(psql.stdout).unwrap().trim_end(), test.database(number));
+    };
+    for number in 1..=3 {
+        connect(number, &test.run(&["shards", "--service-file"]).success().stdout);
+    }
+    let written = ports.run(&test, &["shards", "--service-file"]).success().stdout;
+    connect(2, &written);
+    assert!(written.contains("sslmode=disable\n"), "{written}");
+
+    // No shard has to answer, and the file has no password.
+    let shards = "a=postgresql://u:hunter2@h1:1,h2:2/d?sslmode=require&options=-c%20x.y%3D1&passfile=/p";
+    let write = |shards: &str| {
+        let mut command = test.command();
+        command.args(["shards", "--service-file"]).env("RINGSHARD_SHARDS", shards);
+        Ran::of(command.spawn().unwrap())
+    };
+    let written = write(shards).success().stdout;
+    let services = written.split_once("\n\n").unwrap().1;
+    let expected =
+        "[a]\ndbname=d\nhost=h1,h2\noptions=-c x.y=1\npassfile=/p\nport=1,2\nsslmode=require\nuser=u\n";
+    assert_eq!(services, expected);
+    write("a=postgresql://u@h/d%20").fails(78).says("`dbname` of `a` begins or ends with a blank");
+}
+
+#[test]
+fn haproxy_leads_to_the_primary_of_each_shard() {
+    let test = Test::initialised();
+    let ports = Ports::of(&test);
+    let mut config = String::new();
+    for (number, proxy) in (1..).zip(&ports.0) {
+        let _ = write!(config, "[shards.shard_{number}]\nurl = \"{}\"\n", proxy.url());
+        if number == 2 {
+            config += "replicas = [\"postgresql://u@[::1]:7/d\", \"postgresql://u:hunter2@h1:1,h2:2/d\"]\n";
+        }
+    }
+    std::fs::write(test.home.path().join("tcp.toml"), config).unwrap();
+    let written = test.run(&["--config", "tcp.toml", "shards", "--haproxy"]).success().stdout;
+    // The startup packet has the name of the database, which is new in each run.
+    let hex = |text: &str| text.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let mut startups = Vec::new();
+    let lines = written.lines().map(|line| match line.split_once("send-binary 0000") {
+        Some((before, packet)) => {
+            startups.push(packet);
+            format!("{before}send-binary STARTUP")
+        }
+        None => line.to_owned(),
+    });
+    let stable = ports.stable(&test, &lines.collect::<Vec<_>>().join("\n"));
+    for (number, startup) in (1..).zip(startups) {
+        assert!(startup.contains(&hex(&test.database(number))), "{startup}");
+    }
+    insta::assert_snapshot!("haproxy", stable);
+    test.run(&["shards", "--haproxy"]).fails(78).says("`shard_1` is at the Unix socket");
+    test.run(&["shards", "--haproxy", "--service-file"]).fails(2);
 }
