@@ -85,6 +85,13 @@ fn reads_writes_scatter_import_and_sql_work_in_both_modes() {
         }
         let both = format!("sql \"{}\"\nsql \"{}\"\n", typed[1], typed[1]);
         assert_eq!(script(&test, &both).success().stdout.lines().count(), 6);
+        let lines = "BEGIN;\nUPDATE users SET name = 'x' WHERE user_id = 10;\nSAVEPOINT s;\nDELETE FROM users WHERE user_id = 10;\n\
+                     ROLLBACK TO s;\nCOMMIT;\nSELECT name FROM users WHERE user_id = 10;\n";
+        assert_eq!(script(&test, lines).success().stdout, "x\n");
+        test.run(&["sql", "--all-shards", "UPDATE users SET region = 'all'"])
+            .success()
+            .says("UPDATE 8100 on 3 shards (");
+        assert_eq!(test.run(&["count", "--region", "all"]).success().stdout, "8100\n");
         test.run(&["load", "fill", "100", "--start", "20000"]).success();
         test.run(&["load", "run", "--duration", "1s", "--clients", "1"]).success();
         test.run(&["verify"]).success();
