@@ -114,6 +114,11 @@ need_drivers() {
         python3 -m pip install -q --target "$RINGSHARD_TEST_DRIVERS/python" 'psycopg[binary]==3.3.*' 'psycopg_pool==3.3.*' >&2 ||
             say "left out: the test of the client in Python"
     fi
+    if [ ! -d "$RINGSHARD_TEST_DRIVERS/python/sqlalchemy" ]; then
+        say "SQLAlchemy is missing: pip install sqlalchemy"
+        python3 -m pip install -q --target "$RINGSHARD_TEST_DRIVERS/python" 'sqlalchemy==2.0.*' >&2 ||
+            say "left out: the test of the sessions of SQLAlchemy"
+    fi
     if [ ! -d "$RINGSHARD_TEST_DRIVERS/node/node_modules" ]; then
         say "pg is missing: npm install pg"
         npm install --silent --prefix "$RINGSHARD_TEST_DRIVERS/node" pg@8 >&2 || say "left out: the test of the client in JavaScript"

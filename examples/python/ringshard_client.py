@@ -45,8 +45,16 @@ class Cluster:
             raise ValueError("the shard has no URL")
         with self.lock:
             if url not in self.pools:
-                self.pools[url] = ConnectionPool(url, open=True, timeout=5)
+                self.pools[url] = self.open(url)
             return self.pools[url]
+
+    def open(self, url):
+        return ConnectionPool(url, open=True, timeout=5)
+
+    def attempt(self, url, key, work):
+        with self.pool(url).connection() as connection:
+            connection.execute("SELECT ringshard.require_owner(%s, %s)", [key, self.epoch])
+            return work(connection)
 
     def run(self, key, work):
         """Calls `work` with a connection to the owner of a key, in a transaction, and returns what it returns.
@@ -56,23 +64,23 @@ class Cluster:
         url, deadline = self.owner(key), time.monotonic() + self.patience
         while True:
             try:
-                with self.pool(url).connection() as connection:
-                    connection.execute("SELECT ringshard.require_owner(%s, %s)", [key, self.epoch])
-                    return work(connection)
-            except psycopg.Error as error:
-                if error.sqlstate not in ("RS001", "RS002", "RS014") or time.monotonic() > deadline:
+                return self.attempt(url, key, work)
+            except Exception as error:
+                cause = getattr(error, "orig", error)  # SQLAlchemy wraps the driver's error.
+                sqlstate = getattr(cause, "sqlstate", None)
+                if sqlstate not in ("RS001", "RS002", "RS014") or time.monotonic() > deadline:
                     raise
                 before = url
-                if error.sqlstate == "RS001":
-                    detail = json.loads(error.diag.message_detail)
+                if sqlstate == "RS001":
+                    detail = json.loads(cause.diag.message_detail)
                     if "refused_rows" in detail:  # `work` wrote a row of another key.
                         raise
                     url = detail["url"]
-                if error.sqlstate != "RS002" and time.monotonic() > self.loaded + 1:
+                if sqlstate != "RS002" and time.monotonic() > self.loaded + 1:
                     self.load()
                 if url == before:
                     time.sleep(0.01)
-                    url = self.owner(key) if error.sqlstate != "RS002" else url
+                    url = self.owner(key) if sqlstate != "RS002" else url
 
     def close(self):
         """Closes all connections."""

@@ -1,21 +1,40 @@
-"""Reads and writes users through the example client until standard input ends. Prints how many of each."""
+"""Writes a user and reads ten through an example client, again and again, until standard input ends and it has read often enough.
+Each answer has to be what was last acknowledged. Prints how often it has read and written."""
 
 import sys
 import threading
 
-from ringshard_client import Cluster
 
-url, ids = sys.argv[1], int(sys.argv[2])
-is_over = threading.Event()
-threading.Thread(target=lambda: (sys.stdin.read(), is_over.set()), daemon=True).start()
-cluster = Cluster(url)
-reads = writes = 0
-while not is_over.is_set() or reads < ids:
-    user, name = 1 + reads % ids, f"name {reads}"
-    update = "UPDATE users SET name = %s WHERE user_id = %s RETURNING name"
-    written = cluster.run(user, lambda shard: shard.execute(update, [name, user]).fetchall())
-    found = cluster.run(user, lambda shard: shard.execute("SELECT name FROM users WHERE user_id = %s", [user]).fetchall())
-    assert written == found == [(name,)], (user, written, found)
-    reads, writes = reads + 1, writes + 1
-print(reads, writes)
-cluster.close()
+def run(make, read, write):
+    url, ids, least = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    is_over = threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.read(), is_over.set()), daemon=True).start()
+    cluster = make(url)
+    names = {user: cluster.run(user, lambda shard: read(shard, user))[0][0] for user in range(1, ids + 1)}
+    reads = writes = 0
+    while not is_over.is_set() or reads < least or writes < ids:
+        user, name = 1 + writes % ids, f"name {writes}"
+        written = cluster.run(user, lambda shard: write(shard, user, name))
+        assert written == [(name,)], (user, written)
+        names[user], writes = name, writes + 1
+        for step in range(10):
+            other = 1 + (user + step * 7) % ids
+            found = cluster.run(other, lambda shard: read(shard, other))
+            assert found == [(names[other],)], (other, found, names[other])
+            reads += 1
+    for user, name in names.items():
+        assert cluster.run(user, lambda shard: read(shard, user)) == [(name,)], user
+    print(reads, writes)
+    cluster.close()
+
+
+if __name__ == "__main__":
+    from ringshard_client import Cluster
+
+    run(
+        Cluster,
+        lambda shard, user: shard.execute("SELECT name FROM users WHERE user_id = %s", [user]).fetchall(),
+        lambda shard, user, name: shard.execute(
+            "UPDATE users SET name = %s WHERE user_id = %s RETURNING name", [name, user]
+        ).fetchall(),
+    )
