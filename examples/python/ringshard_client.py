@@ -61,10 +61,28 @@ class Cluster:
 
         A refusal rolls all back, and `work` is called again: it changes nothing but the database.
         """
+        return self.routed(key, lambda url: self.attempt(url, key, work))
+
+    def get(self, key, query, parameters=()):
+        """The rows of one query about a key, in one round trip: one simple query of two statements is a transaction."""
+        return self.routed(key, lambda url: self.attempt_get(url, key, query, parameters))
+
+    def attempt_get(self, url, key, query, parameters):
+        with self.pool(url).connection() as connection:
+            connection.autocommit = True
+            try:
+                cursor = psycopg.ClientCursor(connection)
+                cursor.execute(f"SELECT ringshard.require_owner(%s, %s); {query}", [key, self.epoch, *parameters])
+                cursor.nextset()  # A failed proof has raised its error above.
+                return cursor.fetchall()
+            finally:
+                connection.autocommit = False
+
+    def routed(self, key, attempt):
         url, deadline = self.owner(key), time.monotonic() + self.patience
         while True:
             try:
-                return self.attempt(url, key, work)
+                return attempt(url)
             except Exception as error:
                 cause = getattr(error, "orig", error)  # SQLAlchemy wraps the driver's error.
                 sqlstate = getattr(cause, "sqlstate", None)

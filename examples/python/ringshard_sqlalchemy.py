@@ -20,6 +20,10 @@ class Engines(Cluster):
             session.execute(PROOF, {"key": key, "epoch": self.epoch})
             return work(session)
 
+    def get(self, key, entity, *parts):
+        """The row of a mapped class by its primary key, which is the key or begins with it."""
+        return self.run(key, lambda session: session.get(entity, (key, *parts)))
+
     def close(self):
         for engine in self.pools.values():
             engine.dispose()

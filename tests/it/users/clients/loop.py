@@ -5,7 +5,7 @@ import sys
 import threading
 
 
-def run(make, read, write):
+def run(make, read, write, get=None):
     url, ids, least = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     is_over = threading.Event()
     threading.Thread(target=lambda: (sys.stdin.read(), is_over.set()), daemon=True).start()
@@ -19,7 +19,7 @@ def run(make, read, write):
         names[user], writes = name, writes + 1
         for step in range(10):
             other = 1 + (user + step * 7) % ids
-            found = cluster.run(other, lambda shard: read(shard, other))
+            found = get(cluster, other) if get and step % 2 else cluster.run(other, lambda shard: read(shard, other))
             assert found == [(names[other],)], (other, found, names[other])
             reads += 1
     for user, name in names.items():
@@ -37,4 +37,5 @@ if __name__ == "__main__":
         lambda shard, user, name: shard.execute(
             "UPDATE users SET name = %s WHERE user_id = %s RETURNING name", [name, user]
         ).fetchall(),
+        lambda cluster, user: cluster.get(user, "SELECT name FROM users WHERE user_id = %s", [user]),
     )

@@ -26,4 +26,4 @@ def write(session, user, name):
     return [tuple(row) for row in session.execute(statement)]
 
 
-run(Engines, read, write)
+run(Engines, read, write, lambda cluster, user: [(cluster.get(user, User).name,)])

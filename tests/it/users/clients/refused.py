@@ -23,7 +23,14 @@ for work in (
     except psycopg.Error as error:
         assert error.sqlstate == "RS001", error
     assert cluster.attempt(right, 1, work) is not None
+try:
+    raise SystemExit(f"an answer without a proof: {cluster.attempt_get(wrong, 1, select, [1])!r}")
+except psycopg.Error as error:
+    assert error.sqlstate == "RS001", error
 # The refusal leads to the owner.
 cluster.owner, cluster.patience = lambda key: wrong, 10
 assert len(cluster.run(1, lambda shard: shard.execute(select, [1]).fetchall())) == 1
+assert len(cluster.get(1, select, [1])) == 1
+# The next transaction is one.
+assert cluster.run(1, lambda shard: shard.autocommit) is False
 cluster.close()
