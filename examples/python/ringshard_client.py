@@ -64,19 +64,22 @@ class Cluster:
         return self.routed(key, lambda url: self.attempt(url, key, work))
 
     def get(self, key, query, parameters=()):
-        """The rows of one query about a key, in one round trip: one simple query of two statements is a transaction."""
+        """The rows of one query about a key, in one round trip: both statements of a pipeline are one transaction (libpq 14)."""
         return self.routed(key, lambda url: self.attempt_get(url, key, query, parameters))
 
     def attempt_get(self, url, key, query, parameters):
         with self.pool(url).connection() as connection:
             connection.autocommit = True
             try:
-                cursor = psycopg.ClientCursor(connection)
-                cursor.execute(f"SELECT ringshard.require_owner(%s, %s); {query}", [key, self.epoch, *parameters])
-                cursor.nextset()  # A failed proof has raised its error above.
-                return cursor.fetchall()
-            finally:
+                with connection.pipeline():  # Its end raises the error of a failed proof.
+                    connection.execute("SELECT ringshard.require_owner(%s, %s)", [key, self.epoch])
+                    cursor = connection.execute(query, parameters)
+                rows = cursor.fetchall()
                 connection.autocommit = False
+                return rows
+            except psycopg.Error:
+                connection.close()  # What followed the error was not prepared, and the driver believes that it was.
+                raise
 
     def routed(self, key, attempt):
         url, deadline = self.owner(key), time.monotonic() + self.patience
