@@ -12,17 +12,21 @@ from psycopg_pool import ConnectionPool
 
 
 class Cluster:
-    """The shards of a cluster; `url` is that of any of them. The URLs have no password: set PGPASSWORD or a password file."""
+    """The shards of a cluster; `url` is that of any of them. The URLs have no password: set PGPASSWORD or a password file.
 
-    def __init__(self, url, patience=10.0):
+    `options` are for each connection, such as `prepare_threshold=None` behind PgBouncer in transaction mode.
+    """
+
+    def __init__(self, url, patience=10.0, **options):
         self.patience, self.known, self.pools, self.lock = patience, [url], {}, threading.Lock()
+        self.options = {"connect_timeout": 5, **options}
         self.load()
 
     def load(self):
         """Reads the ring from any shard that answers. An old ring costs detours, and never a wrong answer."""
         for url in self.known:
             try:
-                with psycopg.connect(url, connect_timeout=5) as shard:
+                with psycopg.connect(url, **self.options) as shard:
                     rows = shard.execute("SELECT replace(last::text, '-', ''), url, epoch FROM ringshard.ranges()").fetchall()
             except psycopg.OperationalError:
                 continue
@@ -49,7 +53,7 @@ class Cluster:
             return self.pools[url]
 
     def open(self, url):
-        return ConnectionPool(url, open=True, timeout=5)
+        return ConnectionPool(url, kwargs=self.options, open=True, timeout=5)
 
     def attempt(self, url, key, work):
         with self.pool(url).connection() as connection:

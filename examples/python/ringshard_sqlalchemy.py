@@ -13,7 +13,7 @@ class Engines(Cluster):
     """The shards of a cluster, with an Engine for each. `work` gets a Session in a transaction, and does not commit it."""
 
     def open(self, url):
-        return create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url, connect_timeout=5))
+        return create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url, **self.options))
 
     def attempt(self, url, key, work):
         with Session(self.pool(url), expire_on_commit=False) as session, session.begin():

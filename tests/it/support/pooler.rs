@@ -94,6 +94,16 @@ impl Pooler {
     }
 }
 
+/// Adds the direct URLs of the shards to the configuration.
+pub(crate) fn add_direct_urls(test: &Test) {
+    let mut config = fs::read_to_string(test.config()).unwrap();
+    for number in 1..=3 {
+        let section = format!("[shards.shard_{number}]\n");
+        config = config.replace(&section, &format!("{section}direct_url = \"{}\"\n", test.url(number)));
+    }
+    fs::write(test.config(), config).unwrap();
+}
+
 impl Drop for Pooler {
     fn drop(&mut self) {
         let _ = self.child.kill();

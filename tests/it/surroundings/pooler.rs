@@ -1,7 +1,6 @@
 //! Shards behind a real `PgBouncer`. In transaction mode each transaction may run in another backend, which other clients used
 //! before.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 use std::process::Stdio;
@@ -10,7 +9,7 @@ use postgres::Client;
 use ringshard::bulk::FileFormat;
 
 use crate::support::harness::{Ran, Test};
-use crate::support::pooler::Pooler;
+use crate::support::pooler::{Pooler, add_direct_urls};
 use crate::support::rings::owner;
 use crate::support::user_files::{file_of, users, write};
 
@@ -200,14 +199,8 @@ fn what_needs_a_session_of_its_own_is_refused_or_uses_the_direct_url() {
         }
         assert!(test.run(&["rebalance", "status"]).success().stdout.starts_with("idle\t"));
         let config = fs::read_to_string(test.config()).unwrap();
-        let mut with_direct = String::new();
-        for line in config.lines() {
-            writeln!(with_direct, "{line}").unwrap();
-            if let Some(number) = (1..=3).find(|number| line == format!("[shards.shard_{number}]")) {
-                writeln!(with_direct, "direct_url = \"{}\"", test.url(number)).unwrap();
-            }
-        }
-        fs::write(test.config(), &with_direct).unwrap();
+        add_direct_urls(&test);
+        let with_direct = fs::read_to_string(test.config()).unwrap();
         test.run(&weight).success();
         fs::write(test.config(), &config).unwrap();
         let status = test.run(&["rebalance", "status", "-o", "json"]).success().stdout;

@@ -5,8 +5,13 @@ use std::cell::RefCell;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use ringshard::bulk::FileFormat;
+use ringshard::client::Client;
+
 use crate::support::clusters::filled;
+use crate::support::pooler::{Pooler, add_direct_urls};
 use crate::support::rebalances::{add_shard, reads_of_a_long_run, rebalance_until, start_slow_rebalance};
+use crate::support::user_files::{file_of, users, write};
 
 /// A client, and the program that runs it.
 struct Example {
@@ -123,6 +128,44 @@ fn the_sessions_of_sqlalchemy_miss_nothing_in_a_long_run() {
 #[ignore = "takes minutes"]
 fn the_client_in_javascript_misses_nothing_in_a_long_run() {
     JAVASCRIPT.long_run();
+}
+
+/// Each backend of the pooler serves several clients, in transaction mode one after the other.
+#[test]
+fn the_clients_miss_nothing_behind_a_connection_pooler() {
+    for mode in ["session", "transaction"] {
+        let pooler = Pooler::start(mode, 12);
+        let test = pooler.initialised();
+        write(&test, "f.csv", file_of(&users(1..300), FileFormat::Csv));
+        test.run(&["import", "f.csv"]).success();
+        add_direct_urls(&test);
+        let url = pooler.url(&test.database(2));
+        // One after the other, as each changes the names.
+        for (example, weight) in [(PYTHON, "2"), (SQLALCHEMY, "3"), (JAVASCRIPT, "1")] {
+            let Some(mut command) = example.command(example.file) else { continue };
+            let mut running = command.args([&url, "299", "299", "pooled"]).spawn().unwrap();
+            test.run(&["add-shard", "shard_2", "--weight", weight]).success();
+            assert!(start_slow_rebalance(&test, 100).wait().unwrap().success());
+            drop(running.stdin.take());
+            let output = running.wait_with_output().unwrap();
+            assert!(output.status.success(), "{mode}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        let rust = Client::connect([url]).unwrap();
+        for id in 1..300_i64 {
+            let written: String = rust
+                .with_key(id, |tx| -> Result<String, Box<dyn std::error::Error>> {
+                    tx.execute("UPDATE users SET name = $2 WHERE user_id = $1", &[&id, &format!("r{id}")])?;
+                    Ok(tx.query_one("SELECT name FROM users WHERE user_id = $1", &[&id])?.get(0))
+                })
+                .unwrap();
+            let read = rust.get(id, "SELECT name FROM users WHERE user_id = $1", &[&id]).unwrap();
+            assert_eq!(
+                (written.as_str(), read[0].get::<_, &str>(0)),
+                (&*format!("r{id}"), &*format!("r{id}"))
+            );
+        }
+        test.run(&["verify", "--deep"]).success();
+    }
 }
 
 /// What `refused.py` checks: an answer of a shard that does not own the key never arrives.

@@ -9,7 +9,8 @@ def run(make, read, write, get=None):
     url, ids, least = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     is_over = threading.Event()
     threading.Thread(target=lambda: (sys.stdin.read(), is_over.set()), daemon=True).start()
-    cluster = make(url)
+    # Behind a pooler a prepared statement may be that of another client.
+    cluster = make(url, prepare_threshold=None) if "pooled" in sys.argv else make(url)
     names = {user: cluster.run(user, lambda shard: read(shard, user))[0][0] for user in range(1, ids + 1)}
     reads = writes = 0
     while not is_over.is_set() or reads < least or writes < ids:
