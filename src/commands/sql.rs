@@ -55,7 +55,10 @@ fn answer(context: &Context<'_>, cluster: &Cluster, request: &Request<'_>) -> Re
             Err(Error::new(Kind::Usage, "a transaction is open already").hint("COMMIT; or ROLLBACK; ends it"))
         }
         (Some(Control::Begin), None) => {
-            let mut transaction = Transaction::begin(request.sql);
+            let mut transaction = Transaction::begin(request.sql)?;
+            if context.check_may_write().is_err() {
+                transaction = transaction.read_only();
+            }
             if request.key.is_some() {
                 transaction.run(cluster, &Request { sql: "VALUES (1)", ..request.clone() })?;
             }

@@ -102,6 +102,8 @@ pub enum Look {
     Number,
     /// A number of bytes, which a table for people shows in KiB, MiB and so on.
     Bytes,
+    /// A number in the unit that the last column names: bytes and bytes a second are shown as [`Look::Bytes`].
+    Measured,
     /// A number, with a bar if there is room.
     Bar,
     /// Yes or no, as a tick or a cross if there is room.
@@ -138,6 +140,11 @@ impl Column {
     /// A column of numbers of bytes.
     pub const fn bytes(name: &'static str) -> Self {
         Self::new(Cow::Borrowed(name), Look::Bytes)
+    }
+
+    /// A column of numbers in the unit of the last column.
+    pub const fn measured(name: &'static str) -> Self {
+        Self::new(Cow::Borrowed(name), Look::Measured)
     }
 
     /// A column of yes and no.

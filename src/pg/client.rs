@@ -128,7 +128,7 @@ impl Client {
     /// Runs one statement that reads rows of a key, on its owner, in one snapshot with the proof; returns all its rows. It does
     /// not wait while the key moves, and may be sent again.
     pub fn get(&self, key: impl Key, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
-        read(&self.0, &key.to_string(), |client| Ok(client.query(sql, parameters)?))
+        read(&self.0, &key.to_string(), |session| Ok(session.client().query(sql, parameters)?))
     }
 
     /// Calls `work` with a transaction on the owner of a key, which has proved that, and commits it, durably, if `work` returns

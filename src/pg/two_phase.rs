@@ -21,6 +21,7 @@ use crate::pg::net::session::{Session, only};
 use crate::pg::net::sqlstate;
 use crate::pg::pool::PooledSession;
 use crate::pg::pool::read_routing::ReadIntent;
+use crate::pg::requests::confirm::confirm;
 use crate::threads;
 
 /// How long to try to reach a shard whose connection was lost while it committed.
@@ -37,7 +38,7 @@ pub(crate) struct Participant {
 }
 
 /// What became of the transactions that were found prepared.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Finished {
     /// Committed on at least one shard now.
     pub committed: BTreeSet<Uuid>,
@@ -82,30 +83,46 @@ pub(crate) fn roll_back(session: &mut Session) {
 
 /// Carries out a command about a prepared transaction; one that is not there any more was finished by somebody else.
 fn finish_prepared(session: &mut Session, verb: &str, name: &str) -> Result<(), postgres::Error> {
-    match session.client().batch_execute(&format!("{verb} PREPARED '{name}'")) {
-        Err(cause) if cause.code() == Some(&SqlState::UNDEFINED_OBJECT) => Ok(()),
-        result => result,
+    let begun = Instant::now();
+    loop {
+        match session.client().batch_execute(&format!("{verb} PREPARED '{name}'")) {
+            Err(cause) if cause.code() == Some(&SqlState::UNDEFINED_OBJECT) => return Ok(()),
+            // Somebody else is at it.
+            Err(cause)
+                if cause.code() == Some(&SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE)
+                    && begun.elapsed() < PATIENCE =>
+            {
+                thread::sleep(PAUSE);
+            }
+            result => return result,
+        }
     }
 }
 
-/// Commits an open transaction on each of these shards: on all or on none. The first one decides. Returns the shards that will commit
-/// only when `finish` reaches them.
-pub(crate) fn commit(cluster: &Cluster, participants: Vec<Participant>) -> Result<Vec<Error>> {
-    let mut participants = participants;
-    let mut others = participants.split_off(1);
-    let mut decider = participants.remove(0);
-    let record =
-        "INSERT INTO ringshard.committed_transaction (id) VALUES (pg_catalog.gen_random_uuid()) RETURNING id";
-    let recorded = decider.session.client().query_typed(record, &[]);
+/// Commits an open transaction on each of these shards: on all or on none. The first one decides. An error of kind `Partial` if it is
+/// not known yet on all shards; `finish` completes it.
+pub(crate) fn commit(cluster: &Cluster, participants: Vec<Participant>) -> Result<()> {
+    let mut others = participants;
+    if others.is_empty() {
+        return Ok(());
+    }
+    let mut decider = others.remove(0);
+    let names: Vec<String> =
+        std::iter::once(&decider).chain(&others).map(|participant| participant.shard.to_string()).collect();
+    let record = "INSERT INTO ringshard.committed_transaction (id, shards) VALUES (pg_catalog.gen_random_uuid(), $1) RETURNING id";
+    let recorded = decider.session.client().query_typed(record, &[(&names, Type::TEXT_ARRAY)]);
+    let recorded = recorded
+        .map_err(|cause| sqlstate::doing("record the commit", &decider.shard, &cause))
+        .and_then(|rows| only(rows, "record the commit", &decider.shard));
     let id: Uuid = match recorded {
-        Ok(rows) => only(rows, "record the commit", &decider.shard)?.get(0),
-        Err(cause) => {
-            let error = sqlstate::doing("record the commit", &decider.shard, &cause);
+        Ok(row) => row.get(0),
+        Err(error) => {
             roll_back_all(std::iter::once(decider).chain(others));
             return Err(error);
         }
     };
-    let name = |shard: &ShardName| prepared_name(id, &decider.shard, shard);
+    let decider_name = decider.shard.clone();
+    let name = |shard: &ShardName| prepared_name(id, &decider_name, shard);
     failpoint::point(Side::Before, "prepare");
     let prepared = threads::at_once(&mut others, |other| {
         let prepared =
@@ -128,52 +145,58 @@ pub(crate) fn commit(cluster: &Cluster, participants: Vec<Participant>) -> Resul
     let decided = decider.session.client().batch_execute("COMMIT");
     decider.session.set_in_transaction(false);
     failpoint::point(Side::After, "decide");
-    let decision = match &decided {
-        Ok(()) => Decision::Committed,
-        Err(cause) if sqlstate::is_lost(cause) || cause.code().is_none() => {
-            decider.session.spoil();
-            decided_meanwhile(cluster, &decider.shard, id)
-        }
-        Err(_) => Decision::RolledBack,
-    };
-    let verb = match decision {
-        Decision::Committed => "COMMIT",
-        Decision::RolledBack => "ROLLBACK",
-        Decision::Open => {
-            let message = format!(
-                "the connection to shard `{}` was lost while it committed; the outcome is unknown",
-                decider.shard
-            );
-            return Err(Error::new(Kind::Partial, message)
-                .hint("ringshard doctor finishes the transaction on all shards once that one answers")
-                .on_shard(&decider.shard));
-        }
-    };
-    let left: Vec<Error> = threads::at_once(&mut others, |other| {
-        let done = finish_prepared(&mut other.session, verb, &name(&other.shard));
-        failpoint::point(Side::After, "finish");
-        let Err(cause) = done else { return None };
-        other.session.spoil();
-        let again = cluster
-            .reach(ReadIntent::Primary, &other.shard)
-            .is_ok_and(|mut session| finish_prepared(&mut session, verb, &name(&other.shard)).is_ok());
-        (!again).then(|| sqlstate::doing("finish the transaction", &other.shard, &cause))
-    })
-    .into_iter()
-    .flatten()
-    .collect();
-    if decision == Decision::RolledBack {
-        let cause =
-            decided.err().map_or_else(String::new, |cause| format!(": {}", sqlstate::message_of(&cause)));
-        let message =
-            format!("cannot commit on shard `{}`{cause}; nothing was changed on any shard", decider.shard);
-        return Err(Error::new(Kind::Failed, message).on_shard(&decider.shard));
-    }
-    if left.is_empty() && !decider.session.is_closed() {
+    let Err(cause) = decided else {
+        unfinished(finish_all(cluster, others, "COMMIT", &name))?;
         // A record that stays is deleted by `finish`.
         let _ = forget(&mut decider.session, id);
+        return Ok(());
+    };
+    decider.session.spoil();
+    // A pool may have only one connection.
+    drop(decider);
+    let failed = sqlstate::doing("commit", &decider_name, &cause);
+    // Whatever the error says: the record is there or not.
+    match decided_meanwhile(cluster, &decider_name, id) {
+        Decision::Committed => unfinished(finish_all(cluster, others, "COMMIT", &name)),
+        Decision::RolledBack => {
+            finish_all(cluster, others, "ROLLBACK", &name);
+            Err(failed.adding("; nothing was changed on any shard"))
+        }
+        Decision::Open => {
+            let message = format!("{}; the outcome is unknown", failed.message());
+            Err(Error::new(Kind::Partial, message)
+                .hint("ringshard doctor finishes it on all shards once that one answers")
+                .on_shard(&decider_name))
+        }
     }
-    Ok(left)
+}
+
+/// Finishes a decided transaction on the shards that have prepared it. Returns why not on some.
+fn finish_all(
+    cluster: &Cluster,
+    others: Vec<Participant>,
+    verb: &str,
+    name: &(impl Fn(&ShardName) -> String + Sync),
+) -> Vec<Error> {
+    let left = threads::at_once(others, |Participant { shard, mut session }| {
+        let done = finish_prepared(&mut session, verb, &name(&shard));
+        failpoint::point(Side::After, "finish");
+        let Err(cause) = done else { return None };
+        session.spoil();
+        drop(session);
+        let again = cluster
+            .reach(ReadIntent::Primary, &shard)
+            .is_ok_and(|mut session| finish_prepared(&mut session, verb, &name(&shard)).is_ok());
+        (!again).then(|| sqlstate::doing("finish the transaction", &shard, &cause))
+    });
+    left.into_iter().flatten().collect()
+}
+
+/// The error for a transaction that is committed, and not yet on all shards.
+fn unfinished(left: Vec<Error>) -> Result<()> {
+    let Some(first) = left.into_iter().next() else { return Ok(()) };
+    let message = format!("the transaction is committed, but not yet everywhere: {}", first.message());
+    Err(Error::new(Kind::Partial, message).hint("ringshard doctor finishes it once that shard answers"))
 }
 
 pub(crate) fn roll_back_all(participants: impl IntoIterator<Item = Participant>) {
@@ -209,11 +232,13 @@ fn decide<T>(
     then: impl FnOnce(Decision) -> T,
 ) -> Result<(Decision, T)> {
     let failed = |cause: &postgres::Error| sqlstate::doing("read the commit record", decider, cause);
-    session.client().batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '2s'; SELECT ringshard.require_confirmed()")
-        .map_err(|cause| failed(&cause))?;
     session.set_in_transaction(true);
-    let sql =
-        "INSERT INTO ringshard.committed_transaction (id) VALUES ($1) ON CONFLICT DO NOTHING RETURNING id";
+    let begin = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '2s'; SELECT ringshard.require_confirmed()";
+    if let Err(cause) = session.client().batch_execute(begin) {
+        roll_back(session);
+        return Err(failed(&cause));
+    }
+    let sql = "INSERT INTO ringshard.committed_transaction (id, shards) VALUES ($1, '{}') ON CONFLICT DO NOTHING RETURNING id";
     let decision = match session.client().query_typed(sql, &[(&id, Type::UUID)]) {
         Ok(rows) if rows.is_empty() => Ok(Decision::Committed),
         Ok(_) => Ok(Decision::RolledBack),
@@ -225,74 +250,72 @@ fn decide<T>(
     answer
 }
 
-/// What a shard has of such transactions: the names of the prepared ones, and its commit records.
+/// What a primary has of such transactions: the names of the prepared ones, and its commit records with their shards.
 #[derive(Default)]
 struct Found {
     prepared: Vec<String>,
-    records: Vec<Uuid>,
+    records: Vec<(Uuid, Vec<String>)>,
 }
 
+/// Fails unless the server is the primary of the shard: another one may lack what is prepared.
 fn found(session: &mut Session, shard: &ShardName) -> Result<Found> {
+    let what = "list prepared transactions";
+    let failed = |cause: postgres::Error| sqlstate::doing(what, shard, &cause);
     let sql = "SELECT ARRAY(SELECT gid FROM pg_catalog.pg_prepared_xacts \
-               WHERE database = pg_catalog.current_database() AND gid LIKE 'ringshard:%'), \
-               ARRAY(SELECT id FROM ringshard.committed_transaction)";
-    let rows = session
-        .query(sql, &[])
-        .map_err(|cause| sqlstate::doing("list prepared transactions", shard, &cause))?;
-    let row = only(rows, "list prepared transactions", shard)?;
-    Ok(Found { prepared: row.get(0), records: row.get(1) })
+                      WHERE database = pg_catalog.current_database() AND gid LIKE 'ringshard:%'), \
+               pg_catalog.pg_is_in_recovery(), pg_catalog.to_regclass('ringshard.committed_transaction') IS NOT NULL";
+    let row = only(session.query(sql, &[]).map_err(failed)?, what, shard)?;
+    let (prepared, is_standby, has_records): (Vec<String>, bool, bool) = (row.get(0), row.get(1), row.get(2));
+    if is_standby {
+        let message = format!("cannot {what} on shard `{shard}`: the server is a standby");
+        return Err(Error::new(Kind::Failed, message)
+            .hint("ringshard shards shows the primaries")
+            .on_shard(shard));
+    }
+    if !has_records {
+        return Ok(Found { prepared, records: Vec::new() });
+    }
+    let rows =
+        session.query("SELECT id, shards FROM ringshard.committed_transaction", &[]).map_err(failed)?;
+    let found = Found { prepared, records: rows.iter().map(|row| (row.get(0), row.get(1))).collect() };
+    if !found.prepared.is_empty() || !found.records.is_empty() {
+        session.query("SELECT ringshard.require_confirmed()", &[]).map_err(failed)?;
+    }
+    Ok(found)
+}
+
+/// Asks all shards; with the errors of those that did not answer.
+fn look(cluster: &Cluster, failed: &mut Vec<Error>) -> BTreeMap<ShardName, Found> {
+    let answers = cluster.shards().on_each(&cluster.shards().names(), |shard, session| found(session, shard));
+    let answered = answers.into_iter().filter_map(|(shard, answer)| match answer {
+        Ok(found) => Some((shard, found)),
+        Err(error) => {
+            failed.push(error);
+            None
+        }
+    });
+    answered.collect()
 }
 
 /// Finishes the transactions on several shards whose process has ended: commits those that have a commit record, and rolls back the
 /// others. Shards that do not answer are left for the next time.
 pub fn finish(cluster: &Cluster) -> Finished {
     let mut finished = Finished::default();
-    let names = cluster.shards().names();
-    let mut is_complete = true;
-    let mut look = |finished: &mut Finished| -> BTreeMap<ShardName, Found> {
-        let answers = cluster.shards().on_each(&names, |shard, session| found(session, shard));
-        answers
-            .into_iter()
-            .filter_map(|(shard, answer)| match answer {
-                Ok(found) => Some((shard, found)),
-                Err(error) => {
-                    is_complete = false;
-                    finished.failed.push(error);
-                    None
-                }
-            })
-            .collect()
-    };
-    let before = look(&mut finished);
+    let before = look(cluster, &mut finished.failed);
     if before.values().all(|found| found.prepared.is_empty() && found.records.is_empty()) {
         finished.failed.clear();
         return finished;
     }
-    let mut transactions: BTreeMap<(Uuid, ShardName), Vec<(&ShardName, &String)>> = BTreeMap::new();
-    for (shard, found) in &before {
-        for name in &found.prepared {
-            if let Some(transaction) = parsed(name) {
-                transactions.entry(transaction).or_default().push((shard, name));
-            }
-        }
-    }
-    for ((id, decider), prepared) in transactions {
-        let finish_all = |decision| {
-            let verb = match decision {
-                Decision::Committed => "COMMIT",
-                Decision::RolledBack => "ROLLBACK",
-                Decision::Open => return Ok(()),
-            };
-            prepared.iter().try_for_each(|(shard, name)| {
-                // The deciding transaction needs a connection of its own.
-                let mut session = cluster.shards().checkout(shard)?;
-                finish_prepared(&mut session, verb, name)
-                    .map_err(|cause| sqlstate::doing("finish a prepared transaction", shard, &cause))
-            })
+    for ((id, decider), prepared) in transactions(&before) {
+        let ask = || {
+            let mut session = cluster.reach(ReadIntent::Primary, &decider)?;
+            decide(&mut session, &decider, id, |decision| finish_on(cluster, &prepared, decision))
         };
-        let decided = cluster
-            .reach(ReadIntent::Primary, &decider)
-            .and_then(|mut session| decide(&mut session, &decider, id, finish_all));
+        // After a failover by somebody else.
+        let decided = ask().or_else(|error| match confirm(cluster, &decider) {
+            Ok(()) => ask(),
+            Err(_) => Err(error),
+        });
         match decided.and_then(|(decision, done)| done.map(|()| decision)) {
             Ok(Decision::Committed) => finished.committed.insert(id),
             Ok(Decision::RolledBack) => finished.rolled_back.insert(id),
@@ -303,21 +326,62 @@ pub fn finish(cluster: &Cluster) -> Finished {
             }
         };
     }
-    // A record was written before the others had prepared: if none has it prepared now, after it was seen, all have committed.
-    let after = look(&mut finished);
-    if is_complete {
-        let open: BTreeSet<Uuid> = after
-            .values()
-            .flat_map(|found| found.prepared.iter().filter_map(|name| Some(parsed(name)?.0)))
-            .collect();
-        for (shard, found) in &before {
-            for id in found.records.iter().filter(|id| !open.contains(id)) {
+    // A record was written before the others had prepared. So if each of its shards is asked after the record was seen, and none has
+    // it prepared, all have committed.
+    let after = look(cluster, &mut Vec::new());
+    let open: BTreeSet<Uuid> = transactions(&after).into_keys().map(|(id, _)| id).collect();
+    let has_answered = |shard: &String| after.keys().any(|name| name.as_str() == shard);
+    for (shard, found) in &before {
+        for (id, shards) in &found.records {
+            if !open.contains(id) && shards.iter().all(has_answered) {
                 let forgotten = cluster.shards().checkout(shard).map(|mut session| forget(&mut session, *id));
                 log::debug!("Deleted the commit record {id} on shard {shard}: {}", forgotten.is_ok());
             }
         }
     }
     finished
+}
+
+/// Rolls back what was prepared by the decision of a shard that is lost, with its commit records. Returns how many transactions; those
+/// that another shard has committed already stay committed there.
+pub(crate) fn roll_back_undecided(cluster: &Cluster, lost: &ShardName) -> Result<usize> {
+    let before = look(cluster, &mut Vec::new());
+    let of_lost = transactions(&before).into_iter().filter(|((_, decider), _)| decider == lost);
+    let mut count = 0;
+    for (_, prepared) in of_lost {
+        finish_on(cluster, &prepared, Decision::RolledBack)?;
+        count += 1;
+    }
+    Ok(count)
+}
+
+/// Prepared transactions, by id and deciding shard: where each is prepared, and under which name.
+type Transactions = BTreeMap<(Uuid, ShardName), Vec<(ShardName, String)>>;
+
+fn transactions(found: &BTreeMap<ShardName, Found>) -> Transactions {
+    let mut transactions = Transactions::new();
+    for (shard, found) in found {
+        for name in &found.prepared {
+            if let Some(transaction) = parsed(name) {
+                transactions.entry(transaction).or_default().push((shard.clone(), name.clone()));
+            }
+        }
+    }
+    transactions
+}
+
+fn finish_on(cluster: &Cluster, prepared: &[(ShardName, String)], decision: Decision) -> Result<()> {
+    let verb = match decision {
+        Decision::Committed => "COMMIT",
+        Decision::RolledBack => "ROLLBACK",
+        Decision::Open => return Ok(()),
+    };
+    prepared.iter().try_for_each(|(shard, name)| {
+        // The deciding transaction needs a connection of its own.
+        let mut session = cluster.shards().checkout(shard)?;
+        finish_prepared(&mut session, verb, name)
+            .map_err(|cause| sqlstate::doing("finish a prepared transaction", shard, &cause))
+    })
 }
 
 #[cfg(test)]

@@ -54,12 +54,12 @@ impl LoadOutcome<'_> {
             Column::text("shard"),
             Column::number("count"),
             Column::number("errors"),
-            Column::number("per_sec"),
+            Column::number("per_sec").detail(2),
             Column::number("p50_ms"),
-            Column::number("p90_ms").detail(1),
+            Column::number("p90_ms").detail(3),
             Column::number("p99_ms"),
-            Column::number("p999_ms").detail(2),
-            Column::number("max_ms"),
+            Column::number("p999_ms").detail(4),
+            Column::number("max_ms").detail(1),
         ];
         let mut report = Report::list(&columns);
         for operation in LoadOperation::ALL {

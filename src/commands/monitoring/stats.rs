@@ -59,8 +59,8 @@ const HOST_COLUMNS: [Column; 6] = [
     Column::text("item"),
     Column::text("name"),
     Column::text("measure"),
-    Column::number("value"),
-    Column::number("total"),
+    Column::measured("value"),
+    Column::measured("total").detail(1),
     Column::text("unit"),
 ];
 

@@ -1,7 +1,7 @@
 //! `remove-shard --dead`: removes a shard that is lost for good.
 
 use crate::commands::{Context, Progress};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::report::{Cell, Column, Report};
 use crate::model::text::{counted, timestamp};
@@ -37,6 +37,13 @@ pub(crate) fn remove_dead(
     if done.ignored > 0 {
         let users = counted(done.ignored, "user");
         report.notes.push(format!("not recovered, because other shards own their arcs: {users}"));
+    }
+    if done.undecided > 0 {
+        let message = format!(
+            "rolled back, as `{name}` had to decide about them: {}; what another shard had committed already stays there",
+            counted(done.undecided as u64, "transaction")
+        );
+        report.warnings.push(Error::new(Kind::Partial, message));
     }
     if done.is_changing {
         report.notes.push("a rebalance is still under way; to continue it: ringshard rebalance".into());

@@ -48,7 +48,7 @@ impl VerifyArgs {
         failover::include_stale_primaries(&cluster, &stale_primaries)?;
         let mut report = self.check(context, &cluster, stale_primaries)?;
         report.warnings.extend(errors);
-        let mut differing = tables::differing_references(&cluster)?.into_iter();
+        let mut differing = tables::differing_references(&cluster, &cluster.view().topology)?.into_iter();
         report.failure = report.failure.or_else(|| differing.next());
         report.warnings.extend(differing);
         Ok(report)

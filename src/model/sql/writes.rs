@@ -114,8 +114,11 @@ fn rows_of<'i>(
     let last =
         |name: &ObjectName| name.0.last().and_then(|part| part.as_ident()).map(|name| name.value.clone());
     let at = insert.columns.iter().position(|column| last(column).as_deref() == Some(key.column.as_str()))?;
-    let SetExpr::Values(values) = &*insert.source.as_ref()?.body else { return None };
-    Some((at, key.of, values.rows.iter()))
+    let source = insert.source.as_ref()?;
+    // They would count the rows of each part.
+    let is_plain = source.order_by.is_none() && source.limit_clause.is_none() && source.fetch.is_none();
+    let SetExpr::Values(values) = &*source.body else { return None };
+    is_plain.then(|| (at, key.of, values.rows.iter()))
 }
 
 /// The statement with what it has written as the last column of its result.
@@ -186,6 +189,31 @@ fn inserted(tables: &Tables, insert: &Insert, statement: &Statement) -> Found {
         rows.map(|row| row.content.get(at).and_then(|value: &Expr| key_of(value, of))).collect();
     found.keys = keys.map(|keys| keys.into_iter().collect());
     found
+}
+
+/// Whether a query has a statement in it that writes, as in `WITH gone AS (DELETE …)`, or makes a table (`INTO`).
+pub fn changes_rows(query: &Query) -> bool {
+    query.visit(&mut Changes).is_break()
+}
+
+/// Breaks at the first part of a query that changes something.
+struct Changes;
+
+impl Visitor for Changes {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        if is_change(&query.body) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
+
+fn is_change(body: &SetExpr) -> bool {
+    match body {
+        SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => true,
+        SetExpr::Select(select) => select.into.is_some(),
+        SetExpr::SetOperation { left, right, .. } => is_change(left) || is_change(right),
+        _ => false,
+    }
 }
 
 /// Counts queries, also those inside others.

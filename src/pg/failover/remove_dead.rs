@@ -27,6 +27,7 @@ use crate::pg::net::session::{Parameter, Session, only};
 use crate::pg::net::sqlstate::{self, on_shard};
 use crate::pg::requests::connection::{Connection, ROW_TEXT};
 use crate::pg::scan::snapshot::held_of;
+use crate::pg::two_phase;
 
 /// How many rows one fetch returns, and one statement stores.
 const ROWS_PER_FETCH: i32 = 2_000;
@@ -64,6 +65,8 @@ pub struct Removed {
     pub recipients: BTreeMap<ShardName, Reassigned>,
     /// Users of the backup on arcs that are not reassigned; they were ignored.
     pub ignored: u64,
+    /// Transactions on several shards that were prepared, and that the lost shard had to decide about: they were rolled back.
+    pub undecided: usize,
     /// Whether a change is still under way.
     pub is_changing: bool,
 }
@@ -98,7 +101,7 @@ pub fn plan_removal(cluster: &Cluster, dead: &ShardName, recovery: Option<&Recov
     let backup = recovery.map_or(&[][..], |recovery| &recovery.owns);
     let reassignment = reassign(&survivors.states(), dead, backup).map_err(|why| {
         Error::new(Kind::Conflict, format!("shard `{dead}` cannot be removed: {why}"))
-            .hint("ringshard promote {dead} makes a replica the primary, if there is one")
+            .hint(format!("ringshard promote {dead} makes a replica the primary, if there is one"))
             .on_shard(dead)
     })?;
     if reassignment.recipients.is_empty() {
@@ -161,6 +164,8 @@ pub fn remove_dead_shard(
             .on_shard(dead));
     }
     survivors::must_not_answer(cluster, dead)?;
+    // They hold the barrier, and nobody else can decide about them.
+    let undecided = two_phase::roll_back_undecided(cluster, dead)?;
     let mut recipients = plan.recipients();
     let mut connections: BTreeMap<&ShardName, Connection> = BTreeMap::new();
     for shard in plan.reassignment.recipients.keys() {
@@ -195,7 +200,7 @@ pub fn remove_dead_shard(
     }
     cluster.shards().remove(dead);
     cluster.refresh()?;
-    Ok(Removed { epoch: *epoch, recipients, ignored, is_changing: change.is_some() })
+    Ok(Removed { epoch: *epoch, recipients, ignored, undecided, is_changing: change.is_some() })
 }
 
 /// Rows of one table for one recipient: their keys, and they as texts.

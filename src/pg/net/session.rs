@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use postgres::error::SqlState;
 use postgres::types::{ToSql, Type};
 use postgres::{Client, Row, Statement};
 
@@ -28,6 +29,8 @@ const QUERY_SHOWN: usize = 60;
 
 /// How many statements about users skip the fast path after one failed on it.
 const FAST_PATH_SKIPS: u32 = 100;
+/// How many names of a prepared statement are tried.
+pub(crate) const NAMES_TRIED: u32 = 100;
 
 /// A statement that was sent on this connection. It is identified by its address in memory, as comparing long texts costs
 /// more than routing a user; so a text that is included in two places is prepared twice.
@@ -236,6 +239,28 @@ impl Session {
             self.backend = if is_own { Backend::Own } else { Backend::Pooled };
         }
         Ok(matches!(self.backend, Backend::Own))
+    }
+
+    /// Prepares a statement in the open transaction. Through a pooler its name may be taken, as another program may have left a
+    /// statement behind in this backend: then the next name is tried.
+    pub(crate) fn prepare(&mut self, sql: &str) -> Result<Statement, postgres::Error> {
+        if self.has_own_backend()? {
+            return self.client.prepare(sql);
+        }
+        for _ in 0..NAMES_TRIED {
+            self.client.batch_execute("SAVEPOINT ringshard_prepare")?;
+            match self.client.prepare(sql) {
+                Err(cause) if cause.code() == Some(&SqlState::DUPLICATE_PSTATEMENT) => {
+                    self.client.batch_execute("ROLLBACK TO SAVEPOINT ringshard_prepare")?;
+                }
+                Err(cause) => return Err(cause),
+                Ok(statement) => {
+                    self.client.batch_execute("RELEASE SAVEPOINT ringshard_prepare")?;
+                    return Ok(statement);
+                }
+            }
+        }
+        self.client.prepare(sql)
     }
 
     /// Whether others would find this session by its name. A pooler may not forward it.

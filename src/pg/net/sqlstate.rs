@@ -149,6 +149,8 @@ pub(crate) fn is_lost(cause: &postgres::Error) -> bool {
         Some(code) => {
             [&SqlState::ADMIN_SHUTDOWN, &SqlState::CRASH_SHUTDOWN].contains(&code)
                 || ["57P05", "25P03"].contains(&code.code())
+                // Connection exceptions: what a pooler says when it has lost the server.
+                || code.code().starts_with("08")
         }
         None => {
             cause.is_closed()

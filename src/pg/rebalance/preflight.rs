@@ -45,7 +45,9 @@ pub fn preflight(
     goes_back: bool,
 ) -> Result<()> {
     // They would hold the barrier.
-    two_phase::finish(cluster);
+    if let Some(error) = two_phase::finish(cluster).failed.into_iter().next() {
+        return Err(error);
+    }
     // Shards that have left do not matter.
     let (belonging, plan) = (cluster.belonging(), &planned.plan);
     let takes_part = |name: &ShardName| {

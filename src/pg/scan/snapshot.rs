@@ -21,7 +21,7 @@ use crate::model::ring::position::Position;
 use crate::model::ring::topology::Epoch;
 use crate::pg::catalog::{self, CATALOG_VERSION};
 use crate::pg::cluster::Cluster;
-use crate::pg::net::session::only;
+use crate::pg::net::session::{NAMES_TRIED, only};
 use crate::pg::net::sqlstate;
 use crate::pg::pool::read_routing::ReadIntent;
 use crate::pg::pool::{PooledSession, Server};
@@ -39,8 +39,6 @@ const GAP_PAUSE: Duration = Duration::from_millis(10);
 const ALL_ROWS: &str = "SET LOCAL row_security = off";
 /// How many keys one fetch returns.
 const KEYS_PER_FETCH: i32 = 8_000;
-/// How many names of a prepared statement are tried.
-const NAMES_TRIED: u32 = 100;
 
 /// Epoch and arcs of a shard in its snapshot.
 #[derive(Debug, Clone)]

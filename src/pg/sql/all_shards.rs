@@ -14,7 +14,7 @@ use super::answer::{Answer, BEGIN_TO_WRITE, Table, command_tag, executed, in_mem
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::report::Cell;
-use crate::model::ring::arc::ShardArc;
+use crate::model::ring::arc::{Arc, ShardArc, without};
 use crate::model::ring::coverage::Coverage;
 use crate::model::ring::position::Position;
 use crate::model::sql::writes::{Everywhere, everywhere, with_rows};
@@ -29,7 +29,7 @@ use crate::pg::requests::confirm::confirm;
 use crate::pg::rows::router::FENCE_PATIENCE;
 use crate::pg::scan::snapshot::{Held, held_of};
 use crate::pg::scan::sql::refused;
-use crate::pg::two_phase::{self, Participant, roll_back, roll_back_all};
+use crate::pg::two_phase::{self, Participant, roll_back_all};
 use crate::threads;
 
 /// The pause before the shards are asked again.
@@ -51,7 +51,10 @@ enum Attempt {
 pub(super) fn run(cluster: &Cluster, sql: &str, statement: &Statement) -> Result<Answer> {
     let sql = sql.trim_end_matches(|c: char| c == ';' || c.is_whitespace());
     let (begun, mut conflicts) = (Instant::now(), 0);
-    finish_earlier(cluster)?;
+    // Of a shard that is to join, a plan tells.
+    cluster.refresh()?;
+    // A transaction that was left prepared may be in the way; if not, this does not need it.
+    two_phase::finish(cluster);
     loop {
         let tables = cluster.view().topology.tables().clone();
         let how = check(&tables, statement)?;
@@ -83,12 +86,6 @@ pub(super) fn check(tables: &Tables, statement: &Statement) -> Result<Everywhere
     })
 }
 
-/// A transaction that was left prepared may be in the way of this one.
-fn finish_earlier(cluster: &Cluster) -> Result<()> {
-    let finished = two_phase::finish(cluster);
-    finished.failed.into_iter().next().map_or(Ok(()), Err)
-}
-
 fn attempt(
     cluster: &Cluster,
     sql: &str,
@@ -96,8 +93,10 @@ fn attempt(
     how: &Everywhere,
     tables: &Tables,
 ) -> Result<Attempt> {
+    let is_reference = matches!(how, Everywhere::Reference(_));
     let mut participants = Vec::new();
-    let all = cluster.holding();
+    // A shard that will join has the reference tables already.
+    let all = if is_reference { cluster.belonging() } else { cluster.holding() };
     for (shard, session) in
         cluster.shards().checkout_each_for(ReadIntent::Primary, &all, |_, session| Ok(session))
     {
@@ -114,8 +113,10 @@ fn attempt(
             .batch_execute(&format!("SELECT pg_catalog.pg_advisory_xact_lock({ALL_SHARDS})"))
     });
     let first = first.shard.clone();
+    let holding = cluster.holding();
+    let joining: BTreeSet<ShardName> = all.iter().filter(|name| !holding.contains(name)).cloned().collect();
     let opened = match locked {
-        Ok(()) => open(cluster, &mut participants),
+        Ok(()) => open(cluster, &mut participants, &joining),
         Err(cause) => Err(Failure::Server(first, cause)),
     };
     let outcome = opened.and_then(|owners| match owners {
@@ -183,35 +184,64 @@ fn on_all<T: Send>(
 
 /// Takes the barrier on each shard, and waits until no chunk is between two of them. Returns who owns what then; `None` if the shards are
 /// to be asked again.
-fn open(cluster: &Cluster, participants: &mut [Participant]) -> Result<Option<Coverage>, Failure> {
+fn open(
+    cluster: &Cluster,
+    participants: &mut Vec<Participant>,
+    joining: &BTreeSet<ShardName>,
+) -> Result<Option<Coverage>, Failure> {
     let take = format!("SELECT pg_catalog.pg_advisory_xact_lock_shared({BARRIER})");
     on_all(participants, |_, session| begin(session, &take))?;
     let begun = Instant::now();
     loop {
         // Each statement sees what has been committed before it.
-        let read = on_all(participants, |_, session| {
-            session.client().query_typed(include_str!("../../../sql/queries/snapshot.sql"), &[])
+        let read = on_all(participants, |shard, session| {
+            // One that will join has no arcs.
+            let holds = !joining.contains(shard);
+            let sql = include_str!("../../../sql/queries/snapshot.sql");
+            holds.then(|| session.client().query_typed(sql, &[])).transpose()
         })?;
         let known = cluster.view().epoch;
         let (mut arcs, mut epochs) = (BTreeMap::<ShardName, Vec<ShardArc>>::new(), Vec::new());
         for (shard, rows) in read {
+            let Some(rows) = rows else { continue };
             let row = only(rows, "read the arcs", &shard)?;
             cluster.check_row(&shard, &row)?;
-            let Held { epoch, arcs: held, is_confirmed, .. } = held_of(&row, &shard)?;
+            let Held { epoch, arcs: held, is_confirmed, left_behind } = held_of(&row, &shard)?;
             if !is_confirmed {
-                roll_back_all_of(participants);
+                // A pool may have only one connection.
+                roll_back_all(participants.drain(..));
                 confirm(cluster, &shard)?;
                 return Ok(None);
             }
-            epochs.push(epoch);
+            let own: Vec<Arc> = held.iter().map(|held| held.arc).collect();
+            if !without(&left_behind, &own).is_empty() {
+                let message = format!(
+                    "shard `{shard}` still has rows that it gave away, which the statement would change"
+                );
+                return Err(Error::new(Kind::Conflict, message)
+                    .hint("ringshard verify shows them, and what to do")
+                    .on_shard(&shard)
+                    .into());
+            }
+            epochs.push((shard.clone(), epoch));
             arcs.insert(shard, held);
         }
         // Another server may have taken the place of one; or this process does not know the newest topology, and so perhaps not the
         // tables.
-        for (participant, epoch) in participants.iter().zip(epochs) {
-            if epoch > known || cluster.examine(participant.session.server(), epoch)? {
-                return Ok(None);
-            }
+        let server = |shard: &ShardName| {
+            participants
+                .iter()
+                .find(|of| of.shard == *shard)
+                .map(|of| std::sync::Arc::clone(of.session.server()))
+        };
+        let suspect = epochs.iter().find_map(|(shard, epoch)| {
+            let server = server(shard)?;
+            (*epoch > known || *epoch < cluster.least_epoch(&server)).then_some((server, *epoch))
+        });
+        if let Some((server, epoch)) = suspect {
+            roll_back_all(participants.drain(..));
+            cluster.examine(&server, epoch)?;
+            return Ok(None);
         }
         let coverage = Coverage::of(&arcs);
         let fenced = arcs.iter().find_map(|(shard, held)| {
@@ -219,6 +249,9 @@ fn open(cluster: &Cluster, participants: &mut [Participant]) -> Result<Option<Co
         });
         let Some((shard, position)) = fenced else {
             let is_whole = coverage.gaps().is_empty() && coverage.twice().is_empty();
+            // The snapshots have switched it off.
+            let limit = "SET LOCAL statement_timeout TO DEFAULT";
+            on_all(participants, |_, session| session.client().batch_execute(limit))?;
             return Ok(is_whole.then_some(coverage));
         };
         if begun.elapsed() > FENCE_PATIENCE {
@@ -230,10 +263,6 @@ fn open(cluster: &Cluster, participants: &mut [Participant]) -> Result<Option<Co
         cluster.shards().active_sessions().check()?;
         thread::sleep(PAUSE);
     }
-}
-
-fn roll_back_all_of(participants: &mut [Participant]) {
-    threads::at_once(participants, |participant| roll_back(&mut participant.session));
 }
 
 /// What each shard runs; a shard without a row of an INSERT runs nothing.
@@ -268,7 +297,7 @@ fn execute(
     how: &Everywhere,
 ) -> Result<Vec<(ShardName, Table, u64)>, Failure> {
     let done = on_all(participants, |shard, session| {
-        texts.get(shard).map(|text| executed(session.client(), text)).transpose()
+        texts.get(shard).map(|text| executed(session, text)).transpose()
     })?;
     let mut done: Vec<(ShardName, Table, u64)> = done
         .into_iter()
@@ -310,13 +339,18 @@ fn committed(
     let (mut participants, idle): (Vec<_>, Vec<_>) =
         participants.into_iter().partition(|of| done.iter().any(|(shard, ..)| *shard == of.shard));
     roll_back_all(idle);
-    let two_phases = can_prepare(&mut participants)?;
-    let left = if two_phases || participants.len() == 1 {
-        two_phase::commit(cluster, participants)?
+    let two_phases = match can_prepare(&mut participants) {
+        Ok(can) => can,
+        Err(error) => {
+            roll_back_all(participants);
+            return Err(error);
+        }
+    };
+    if two_phases || participants.len() == 1 {
+        two_phase::commit(cluster, participants)?;
     } else {
         one_after_the_other(participants)?;
-        Vec::new()
-    };
+    }
     let is_reference = matches!(how, Everywhere::Reference(_));
     let counts: Vec<u64> = done.iter().map(|(.., count)| *count).collect();
     let total = if is_reference { counts.first().copied().unwrap_or(0) } else { counts.iter().sum() };
@@ -327,9 +361,6 @@ fn committed(
     let mut note = format!("{} on {} shards ({})", command_tag(sql, total), names.len(), names.join(", "));
     if !two_phases && names.len() > 1 {
         note += "; one transaction after the other, as max_prepared_transactions is 0";
-    }
-    for error in left {
-        note = format!("{note}; {}; ringshard doctor finishes it", error.message());
     }
     log::info!("Committed a statement to {} shards", names.len());
     let mut done = done.into_iter();
@@ -351,10 +382,7 @@ fn can_prepare(participants: &mut [Participant]) -> Result<bool> {
     match can {
         Ok(can) => Ok(can.into_iter().all(|(_, can)| can)),
         Err(Failure::Local(error)) => Err(error),
-        Err(Failure::Server(shard, cause)) => {
-            roll_back_all_of(participants);
-            Err(sqlstate::doing("read a setting", &shard, &cause))
-        }
+        Err(Failure::Server(shard, cause)) => Err(sqlstate::doing("read a setting", &shard, &cause)),
     }
 }
 

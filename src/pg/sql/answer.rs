@@ -1,13 +1,14 @@
 //! What is asked of `sql` and answered, and what is known of a statement by its first word.
 
-use postgres::{Client, SimpleQueryMessage};
+use postgres::SimpleQueryMessage;
 use sqlparser::ast::{Query, Statement, Visit as _};
 
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::report::Cell;
+use crate::model::sql;
 use crate::model::sql::calls::FunctionNames;
-use crate::pg::net::session::OneLine;
+use crate::pg::net::session::{OneLine, Session};
 use crate::pg::scan::snapshot::Missing;
 use crate::pg::scan::sql::{StatementColumn, cell, columns_of, types_of};
 
@@ -54,13 +55,13 @@ pub(crate) const BEGIN_TO_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED RE
      WHERE pg_catalog.current_setting('synchronous_commit') IN ('off', 'local')";
 
 /// Runs a statement in an open transaction; with the number of rows of its command tag.
-pub(super) fn executed(client: &mut Client, sql: &str) -> Result<(Table, u64), postgres::Error> {
+pub(super) fn executed(session: &mut Session, sql: &str) -> Result<(Table, u64), postgres::Error> {
     log::debug!("Executing: {}", OneLine(sql));
-    let statement = client.prepare(sql)?;
+    let statement = session.prepare(sql)?;
     let columns = columns_of(&statement);
     let types = types_of(&statement);
     let (mut rows, mut count) = (Vec::new(), 0);
-    for message in client.simple_query(sql)? {
+    for message in session.client().simple_query(sql)? {
         match message {
             SimpleQueryMessage::Row(row) => {
                 let cells =
@@ -88,16 +89,16 @@ impl Answer {
     }
 }
 
-/// Whether a statement may change something.
+/// Whether a statement may change something, but by a function that it calls.
 pub(super) fn writes(statement: &Statement) -> bool {
-    !matches!(
-        statement,
-        Statement::Query(_)
-            | Statement::Explain { .. }
-            | Statement::ExplainTable { .. }
-            | Statement::ShowVariable { .. }
-            | Statement::ShowVariables { .. }
-    )
+    match statement {
+        Statement::Query(query) => sql::writes::changes_rows(query),
+        Statement::Explain { analyze, statement, .. } => *analyze && writes(statement),
+        Statement::ExplainTable { .. } | Statement::ShowVariable { .. } | Statement::ShowVariables { .. } => {
+            false
+        }
+        _ => true,
+    }
 }
 
 /// Fails for a statement that changes anything but rows of one table.

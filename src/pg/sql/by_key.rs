@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use postgres::Client;
 use postgres::error::SqlState;
 use postgres::types::Type;
 use serde_json::Value;
@@ -49,7 +48,7 @@ pub(super) fn run(
     let sql = sql.trim_end_matches(|c: char| c == ';' || c.is_whitespace());
     let reads = statement.map_or_else(|| begins_as_query(sql), |statement| !writes(statement));
     if let ([key], true) = (keys, reads) {
-        let (columns, rows) = read(cluster, key, |client| answer_of(client, sql))?;
+        let (columns, rows) = read(cluster, key, |session| answer_of(session, sql))?;
         return Ok(in_memory(columns, rows, None));
     }
     check_changes_rows(sql, statement)?;
@@ -61,7 +60,7 @@ pub(super) fn run(
 pub(crate) fn read<T>(
     cluster: &Cluster,
     key: &str,
-    statement: impl Fn(&mut Client) -> Result<T, Ending>,
+    statement: impl Fn(&mut Session) -> Result<T, Ending>,
 ) -> Result<T> {
     let read = Read { key, position: Position::of_key(key), statement };
     let (answer, shard) = Router(cluster).read(ReadIntent::AllowReplica, "run the statement", &read)?;
@@ -95,7 +94,7 @@ struct Read<'a, F> {
     statement: F,
 }
 
-impl<T, F: Fn(&mut Client) -> Result<T, Ending>> Keyed for Read<'_, F> {
+impl<T, F: Fn(&mut Session) -> Result<T, Ending>> Keyed for Read<'_, F> {
     type Row = Result<T, Ending>;
 
     fn key(&self) -> String {
@@ -119,7 +118,7 @@ impl<T, F: Fn(&mut Client) -> Result<T, Ending>> Keyed for Read<'_, F> {
     }
 }
 
-impl<T, F: Fn(&mut Client) -> Result<T, Ending>> Read<'_, F> {
+impl<T, F: Fn(&mut Session) -> Result<T, Ending>> Read<'_, F> {
     fn read_in_transaction(
         &self,
         session: &mut Session,
@@ -132,7 +131,7 @@ impl<T, F: Fn(&mut Client) -> Result<T, Ending>> Read<'_, F> {
             return Ok(RowReply { status, epoch, arc_epoch, row: None });
         }
         // An error of the statement itself is no reason to ask another shard.
-        let row = match (self.statement)(session.client()) {
+        let row = match (self.statement)(session) {
             Err(Ending::Refused(cause))
                 if sqlstate::is_lost(&cause) || sqlstate::is_worth_repeating(&cause) =>
             {
@@ -145,11 +144,11 @@ impl<T, F: Fn(&mut Client) -> Result<T, Ending>> Read<'_, F> {
 }
 
 /// The answer of a statement that reads.
-fn answer_of(client: &mut Client, sql: &str) -> Result<Table, Ending> {
+fn answer_of(session: &mut Session, sql: &str) -> Result<Table, Ending> {
     log::debug!("Executing: {}", OneLine(sql));
-    let statement = client.prepare(sql)?;
+    let statement = session.prepare(sql)?;
     let mut rows = Vec::new();
-    for_each_row(client, &types_of(&statement), sql, &mut |row| {
+    for_each_row(session.client(), &types_of(&statement), sql, &mut |row| {
         rows.push(row);
         true
     })?;
@@ -329,5 +328,5 @@ fn in_transaction(
     if rows.first().is_none_or(|row| row.get::<_, i64>(0) > known_epoch.number()) {
         return Ok(None);
     }
-    executed(session.client(), sql).map(Some)
+    executed(session, sql).map(Some)
 }

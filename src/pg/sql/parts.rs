@@ -16,7 +16,7 @@ use crate::model::table::Tables;
 use crate::pg::catalog::quoted;
 use crate::pg::net::sqlstate;
 use crate::pg::scan::list::cut_off;
-use crate::pg::scan::snapshot::ShardSnapshot;
+use crate::pg::scan::snapshot::{ShardSnapshot, prepare};
 
 /// Settings under which a value survives its text. TIME ZONE is not among them: it may decide about the result.
 pub(super) const TEXT: &str = "SET LOCAL DateStyle = 'ISO'; SET LOCAL IntervalStyle = 'postgres'; \
@@ -97,9 +97,10 @@ impl Rows {
         let (sender, chunks) = sync_channel(CHUNKS_WAITING);
         let left = parts.len();
         for (part, sql) in parts.iter().zip(texts) {
-            let (shard, sender) = (part.shard.clone(), sender.clone());
+            let (shard, is_pooled, sender) = (part.shard.clone(), part.is_pooled, sender.clone());
             part.run(move |transaction| {
-                let _ = sender.send(send(transaction, &shard, &sql, &sender).map(|()| Vec::new()));
+                let sent = send(transaction, is_pooled, &shard, &sql, &sender);
+                let _ = sender.send(sent.map(|()| Vec::new()));
             });
         }
         Self { chunks, left }
@@ -128,14 +129,17 @@ impl Iterator for Rows {
 /// Sends the rows of one part; ends early if nobody reads them.
 fn send(
     transaction: &mut Transaction<'_>,
+    is_pooled: bool,
     shard: &ShardName,
     sql: &str,
     out: &SyncSender<Result<Vec<u8>>>,
 ) -> Result<()> {
     let failed = |cause: &postgres::Error| sqlstate::doing("run a part of the statement", shard, cause);
     log::debug!("Executing in shard {shard}: {sql}");
-    let mut reader =
-        transaction.copy_out(&format!("COPY (\n{sql}\n) TO STDOUT")).map_err(|cause| failed(&cause))?;
+    let copy = format!("COPY (\n{sql}\n) TO STDOUT");
+    let mut reader = prepare(transaction, is_pooled, &copy, &[])
+        .and_then(|statement| transaction.copy_out(&statement))
+        .map_err(|cause| failed(&cause))?;
     let mut chunk = Vec::new();
     loop {
         let read = match reader.fill_buf() {

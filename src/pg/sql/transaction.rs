@@ -64,11 +64,28 @@ impl Drop for Transaction {
 
 impl Transaction {
     /// Begins one, on no shard yet: `text` is what the user has typed.
-    pub fn begin(text: &str) -> Self {
+    ///
+    /// Fails for a transaction that could not prove that its shard owns a key: that takes a lock on the arc in an older snapshot.
+    pub fn begin(text: &str) -> Result<Self> {
+        let words = text.to_ascii_uppercase();
+        if words.contains("READ ONLY")
+            && ["REPEATABLE", "SERIALIZABLE"].iter().any(|level| words.contains(level))
+        {
+            let message =
+                "a READ ONLY transaction of this isolation level cannot prove that its shard owns a key";
+            return Err(Error::new(Kind::Usage, message).hint("leave out READ ONLY, or the isolation level"));
+        }
         let text = text.trim_end_matches(|c: char| c == ';' || c.is_whitespace());
-        // The isolation level is that of the user, and the rest as for any statement that writes.
+        // The isolation level is that of the user, and the rest as for any statement that writes. A comment may end the text.
         let settings = BEGIN_TO_WRITE.split_once(';').map_or("", |(_, settings)| settings);
-        Self { begin: format!("{text};{settings}"), on: None, has_failed: false }
+        Ok(Self { begin: format!("{text}\n;{settings}"), on: None, has_failed: false })
+    }
+
+    /// Makes it refuse what writes, also in functions.
+    #[must_use]
+    pub fn read_only(mut self) -> Self {
+        self.begin += "; SET TRANSACTION READ ONLY";
+        self
     }
 
     /// The shard that it is on, and whether it can only be rolled back.
@@ -85,7 +102,15 @@ impl Transaction {
             )
             .hint("ROLLBACK; ends it"));
         }
-        self.run_next(cluster, request).inspect_err(|_| self.has_failed = true)
+        self.run_next(cluster, request).inspect_err(|_| self.fail())
+    }
+
+    /// Lets it fail at the server, too, which knows to which savepoints it may go back.
+    fn fail(&mut self) {
+        self.has_failed = true;
+        if let Some((_, session)) = &mut self.on {
+            let _ = session.client().batch_execute("SELECT pg_catalog.int4div(1, 0)");
+        }
     }
 
     fn run_next(&mut self, cluster: &Cluster, request: &Request<'_>) -> Result<Answer> {
@@ -99,8 +124,7 @@ impl Transaction {
                 (shard, table, count)
             }
             Some((shard, session)) => {
-                let done = prove(session, &keys, cluster.view().epoch)
-                    .and_then(|()| executed(session.client(), sql));
+                let done = prove(session, &keys, cluster.view().epoch).and_then(|()| executed(session, sql));
                 match done {
                     Ok((table, count)) => (shard.clone(), table, count),
                     Err(cause) => {
@@ -137,12 +161,16 @@ impl Transaction {
             return Ok(vec![key]);
         }
         let statement = statement.map_err(|error| error.hint("--key KEY says it"))?;
-        let found = analysed(tables, &statement, &std::collections::BTreeSet::new());
+        let about = match &statement {
+            Statement::Explain { statement, .. } => &**statement,
+            statement => statement,
+        };
+        let found = analysed(tables, about, &std::collections::BTreeSet::new());
         let is_plain = is_understood(&found);
         match found.keys {
             Some(keys) if is_plain => Ok(keys),
-            _ if writes(&statement) => {
-                super::check_changes_rows("", Some(&statement))?;
+            _ if writes(about) => {
+                super::check_changes_rows("", Some(about))?;
                 Err(no_key())
             }
             _ if found.names_sharded || !is_plain => Err(Error::new(
@@ -167,7 +195,7 @@ impl Transaction {
             )
             .hint("begin with a statement that names a key"));
         };
-        match executed(session.client(), sql) {
+        match executed(session, sql) {
             Ok(((columns, rows), _)) => {
                 // Only ROLLBACK TO can be carried out behind a failure.
                 self.has_failed = false;

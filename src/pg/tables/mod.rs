@@ -96,9 +96,9 @@ pub fn add(cluster: &Cluster, table: &Table) -> Result<Vec<String>> {
     describe::side_effects(cluster)
 }
 
-/// An error for each reference table whose rows are not the same on all shards.
-pub fn differing_references(cluster: &Cluster) -> Result<Vec<Error>> {
-    reference::differing(cluster)
+/// An error for each reference table whose rows are not the same on all shards of a topology.
+pub fn differing_references(cluster: &Cluster, topology: &Topology) -> Result<Vec<Error>> {
+    reference::differing(cluster, topology)
 }
 
 /// Warnings about the columns of a table whose unique values each shard makes for itself.

@@ -23,8 +23,7 @@ pub(super) fn check(cluster: &Cluster, topology: &Topology, table: &TableName) -
 }
 
 /// See [`super::differing_references`].
-pub(super) fn differing(cluster: &Cluster) -> Result<Vec<Error>> {
-    let topology = &cluster.view().topology;
+pub(super) fn differing(cluster: &Cluster, topology: &Topology) -> Result<Vec<Error>> {
     let tables = topology.tables().all().iter().filter(|table| table.key.is_none()).map(|table| &table.name);
     let mut suspects = Vec::new();
     for table in tables {

@@ -20,7 +20,7 @@ pub(super) fn render(report: &Report, style: Style, page: TablePage) -> String {
     if report.rows.is_empty() && (!page.first || !report.notes.is_empty()) {
         return String::new();
     }
-    let has_bytes = report.columns.iter().any(|column| column.look == Look::Bytes);
+    let has_bytes = report.columns.iter().any(|column| matches!(column.look, Look::Bytes | Look::Measured));
     let for_people = has_bytes.then(|| for_people(report));
     let report = for_people.as_ref().unwrap_or(report);
     let mut table = empty(style);
@@ -55,16 +55,33 @@ pub(super) fn render(report: &Report, style: Style, page: TablePage) -> String {
 
 /// The report with numbers of bytes in KiB, MiB and so on.
 fn for_people(report: &Report) -> Report {
-    let of = |(column, cell): (&Column, &Cell)| match (column.look, cell) {
-        (Look::Bytes, Cell::Integer(number)) => {
-            u64::try_from(*number).map_or_else(|_| cell.clone(), |it| bytes(it).into())
-        }
-        _ => cell.clone(),
+    let is_bytes = |unit: Option<&Cell>| matches!(unit, Some(Cell::Text(unit)) if unit.starts_with("bytes"));
+    let of = |column: &Column, cell: &Cell, unit| {
+        let are_bytes = column.look == Look::Bytes || column.look == Look::Measured && is_bytes(unit);
+        let number = match cell {
+            Cell::Integer(number) if are_bytes => u64::try_from(*number).ok(),
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a rate that is shown rounded"
+            )]
+            Cell::Decimal(number, _) if are_bytes => Some(*number as u64),
+            _ => None,
+        };
+        number.map_or_else(|| cell.clone(), |number| bytes(number).into())
     };
     let mut shown =
         Report { shape: report.shape, may_turn: report.may_turn, ..Report::list(&report.columns) };
     for row in &report.rows {
-        shown.push(report.columns.iter().zip(row).map(of).collect());
+        let mut cells: Vec<Cell> =
+            report.columns.iter().zip(row).map(|(column, cell)| of(column, cell, row.last())).collect();
+        // The unit is in the number.
+        if report.columns.iter().any(|column| column.look == Look::Measured) && is_bytes(row.last()) {
+            let per_second = matches!(row.last(), Some(Cell::Text(unit)) if unit.ends_with("/s"));
+            cells.pop();
+            cells.push(if per_second { "a second".into() } else { Cell::Null });
+        }
+        shown.push(cells);
     }
     shown.notes.clone_from(&report.notes);
     shown

@@ -90,6 +90,7 @@ fn what_cannot_be_done_on_each_shard_is_refused_with_the_reason() {
             "by rows that are not",
         ),
         ("INSERT INTO users SELECT * FROM users", "must be in VALUES"),
+        ("INSERT INTO users (user_id) VALUES (3001), (3002), (3003) LIMIT 1", "must be in VALUES"),
         ("INSERT INTO users (name) VALUES ('x')", "must be in VALUES, each with its sharding key"),
         (
             "INSERT INTO plans SELECT user_id, name, 1 FROM users WHERE user_id = 1",
@@ -228,7 +229,8 @@ fn a_transaction_whose_process_is_at_work_is_left_alone() {
     let id = "a3b1c2d4-0000-4000-8000-000000000007";
     let mut decider = test.other_program("postgres", 1);
     let mut decision = decider.transaction().unwrap();
-    let record = format!("INSERT INTO ringshard.committed_transaction VALUES ('{id}')");
+    let record =
+        format!("INSERT INTO ringshard.committed_transaction VALUES ('{id}', '{{shard_1,shard_2}}')");
     decision.batch_execute(&record).unwrap();
     let name = format!("ringshard:{id}:shard_1:shard_2");
     let key = test.ids(2)[0];
@@ -280,4 +282,38 @@ fn without_prepared_transactions_one_commits_after_the_other() {
     servers.start(2);
     servers.run(&["sql", "--all-shards", "UPDATE users SET region = 'none'"]).fails(5).says("shard_2");
     assert_eq!(servers.run(&["sql", count]).success().stdout, "all\tyes\npart\tyes\n");
+}
+
+#[test]
+fn a_shard_that_will_join_gets_the_changes_of_reference_tables() {
+    let shop = Shop::new();
+    let test = shop.test();
+    test.run(&["add-shard", "s4", &test.url(5)]).success();
+    test.run(&["sql", "--all-shards", "INSERT INTO plans VALUES (9, 'nine', 9)"])
+        .success()
+        .says("on 4 shards");
+    // Another program has changed one of them.
+    test.execute(5, "UPDATE plans SET title = 'x' WHERE plan = 9");
+    test.run(&["rebalance", "-y"]).fails(1).says("`plans` is not the same on all shards");
+    test.execute(5, "UPDATE plans SET title = 'nine' WHERE plan = 9");
+    test.run(&["rebalance", "-y"]).success();
+    test.run(&["verify", "--deep"]).success();
+}
+
+#[test]
+fn a_shard_that_decides_and_is_lost_holds_nothing_up() {
+    let servers = Servers::filled();
+    for number in [2, 3] {
+        let name = format!("ringshard:a3b1c2d4-0000-4000-8000-000000000007:shard_1:shard_{number}");
+        let sql =
+            format!("BEGIN; SELECT pg_advisory_xact_lock_shared(7283001); PREPARE TRANSACTION '{name}'");
+        servers.client(number).batch_execute(&sql).unwrap();
+    }
+    servers.server(1).stop().unwrap();
+    servers
+        .run(&["remove-shard", "shard_1", "--dead", "-y"])
+        .success()
+        .says("rolled back, as `shard_1` had to decide");
+    servers.run(&["sql", "--all-shards", "UPDATE users SET region = 'all'"]).success().says("on 2 shards");
+    servers.run(&["verify", "--deep"]).success();
 }

@@ -72,6 +72,13 @@ fn what_is_not_part_of_it_is_refused() {
         ("BEGIN;".into(), "a transaction is open already".into()),
         ("COMMIT AND CHAIN;".into(), "AND CHAIN is not supported".into()),
         (format!("SELECT 1/0 FROM users WHERE user_id = {here};"), "division by zero".into()),
+        ("EXPLAIN ANALYZE DELETE FROM users;".into(), "names no sharding key".into()),
+        (
+            format!(
+                "sql --key {here} \"WITH gone AS (DELETE FROM users RETURNING 1) SELECT count(*) FROM gone\""
+            ),
+            "names no sharding key".into(),
+        ),
     ];
     let before = name(&test, here);
     for (line, why) in cases {
@@ -88,6 +95,29 @@ fn what_is_not_part_of_it_is_refused() {
     assert!(ran.code == 1 && ran.stderr.contains("can only be rolled back"), "{ran:?}");
     assert!(ran.stderr.contains("is rolled back, as a statement of it has failed"), "{ran:?}");
     assert_eq!(name(&test, here), before);
+    // Nor does a savepoint behind an error that no shard has seen.
+    let refused = "UPDATE users SET name = 'y';".to_owned();
+    let text =
+        [lines(&["BEGIN;"]), vec![begin.clone(), refused], lines(&["SAVEPOINT s;", "COMMIT;"])].concat();
+    let ran = script(&test, &["--keep-going"], &text);
+    assert!(
+        ran.code == 1 && ran.stderr.contains("is rolled back, as a statement of it has failed"),
+        "{ran:?}"
+    );
+    assert_eq!(name(&test, here), before);
+    // A run that only reads.
+    let explained = format!("EXPLAIN ANALYZE DELETE FROM users WHERE user_id = {here};");
+    let function = "CREATE FUNCTION gone(id bigint) RETURNS bigint LANGUAGE sql AS 'DELETE FROM users WHERE user_id = id RETURNING user_id'";
+    (1..=3).for_each(|number| test.execute(number, function));
+    let called = format!("SELECT gone(user_id) FROM users WHERE user_id = {here};");
+    for (line, code) in [(explained, 77), (called, 2)] {
+        let text = [lines(&["BEGIN;"]), vec![line], lines(&["COMMIT;"])].concat();
+        script(&test, &["--read-only"], &text).fails(code);
+        assert_eq!(name(&test, here), before);
+    }
+    script(&test, &[], &lines(&["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"]))
+        .fails(2)
+        .says("cannot prove");
     // Not committed at the end.
     let text = [lines(&["BEGIN;"]), vec![begin]].concat();
     script(&test, &[], &text).fails(6).says("rolled back, as it was not committed");

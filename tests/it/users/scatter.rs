@@ -227,7 +227,7 @@ fn one_statement_runs_on_all_shards_and_only_reads() {
         ("DELETE FROM users RETURNING 1", 2, "names no sharding key"),
         ("SELECT set_config('transaction_read_only', 'off', true)", 1, "read-write mode"),
         ("DROP TABLE users", 2, "neither reads nor changes rows"),
-        ("COMMIT", 2, "neither reads nor changes rows"),
+        ("COMMIT", 2, "no transaction is open"),
         ("", 2, "returns no rows"),
         ("SELECT 1; SELECT 2", 1, "multiple commands"),
         (&program, 1, "syntax error"),

@@ -132,6 +132,13 @@ impl RebalanceArgs {
         require_no_mover(&cluster, &planned, &self.pace)?;
         let private = context.settings().private_server()?;
         rebalance::preflight(&cluster, &private, &planned, planned.goes_back)?;
+        let (before, after) = (&planned.plan.before, &planned.plan.after);
+        if after.names().any(|name| before.shard(name).is_none()) {
+            // It got their rows when it was added, and may lack what was written since then.
+            if let Some(error) = tables::differing_references(&cluster, after)?.into_iter().next() {
+                return Err(error);
+            }
+        }
         let stale_primaries = failover::fence_stale_primaries(&cluster);
         let publications = rebalance::publications(&cluster)?;
         let told: String = publications.iter().map(|warning| format!("\n{}", warning.message())).collect();
