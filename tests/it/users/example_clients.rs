@@ -145,7 +145,7 @@ fn the_clients_miss_nothing_behind_a_connection_pooler() {
             let Some(mut command) = example.command(example.file) else { continue };
             let mut running = command.args([&url, "299", "299", "pooled"]).spawn().unwrap();
             test.run(&["add-shard", "shard_2", "--weight", weight]).success();
-            assert!(start_slow_rebalance(&test, 100).wait().unwrap().success());
+            assert!(start_slow_rebalance(&test, 400).wait().unwrap().success());
             drop(running.stdin.take());
             let output = running.wait_with_output().unwrap();
             assert!(output.status.success(), "{mode}: {}", String::from_utf8_lossy(&output.stderr));
