@@ -10,14 +10,13 @@ use std::time::{Duration, Instant};
 pub use postgres;
 use postgres::Row;
 use postgres::types::{ToSql, Type};
-use serde_json::Value;
 use uuid::Uuid;
 
 use crate::error::{Error, Kind, Result};
 use crate::local::PrivateServer;
 use crate::model::names::ShardName;
 use crate::model::ring::position::Position;
-use crate::model::ring::topology::{Epoch, ShardNumber};
+use crate::model::ring::topology::ShardNumber;
 use crate::pg::catalog;
 use crate::pg::cluster::Cluster;
 use crate::pg::net::conninfo::ConnectionString;
@@ -27,7 +26,7 @@ use crate::pg::pool::read_routing::ReadIntent;
 use crate::pg::pool::{PoolOptions, PooledSession, Shards};
 use crate::pg::rows::router::FENCE_PATIENCE;
 use crate::pg::sql::answer::BEGIN_TO_WRITE;
-use crate::pg::sql::by_key::{PAUSE, commit, proof, read};
+use crate::pg::sql::by_key::{PAUSE, Refusal, commit, proof, read};
 use crate::pg::two_phase::roll_back;
 
 /// How long it waits for a connection.
@@ -171,7 +170,7 @@ impl Client {
         let mut open = Open(self.0.reach(ReadIntent::Primary, shard).map_err(failed)?);
         open.begin().map_err(|cause| failed(sqlstate::doing(&what, shard, &cause)))?;
         let known_epoch = self.0.view().epoch.number();
-        let mut transaction = Transaction { client: open.0.client(), shard, failure: None };
+        let mut transaction = Transaction { client: open.0.client(), shard, key, failure: None };
         let result = match transaction.prove(key, known_epoch) {
             Ok(()) => work(&mut transaction),
             Err(cause) => Err(E::from(sqlstate::doing(&what, shard, &cause))),
@@ -216,6 +215,7 @@ impl Client {
 pub struct Transaction<'a> {
     client: &'a mut postgres::Client,
     shard: &'a ShardName,
+    key: &'a str,
     /// The first error that the server reported.
     failure: Option<Failure>,
 }
@@ -271,7 +271,9 @@ impl Transaction<'_> {
         statement(self.client).inspect_err(|cause| {
             if self.failure.is_none() && (cause.as_db_error().is_some() || sqlstate::is_lost(cause)) {
                 let error = sqlstate::doing("run a statement of the transaction", self.shard, cause);
-                self.failure = Some(Failure { refusal: Refusal::of(cause), error });
+                // A row of another key stays wrong.
+                let refusal = Refusal::of(cause).filter(|refusal| refusal.is_about(|key| key == self.key));
+                self.failure = Some(Failure { refusal, error });
             }
         })
     }
@@ -281,31 +283,6 @@ impl Transaction<'_> {
 struct Failure {
     refusal: Option<Refusal>,
     error: Error,
-}
-
-/// How a shard refuses the key: docs/routing.md.
-struct Refusal {
-    is_moving: bool,
-    owner: Option<ShardName>,
-    epoch: Epoch,
-}
-
-impl Refusal {
-    fn of(cause: &postgres::Error) -> Option<Self> {
-        let error = cause.as_db_error()?;
-        let code = error.code().code();
-        let detail: Value =
-            error.detail().and_then(|detail| serde_json::from_str(detail).ok()).unwrap_or_default();
-        // A trigger refused a row of another key, which stays wrong.
-        if !["RS001", "RS002", "RS013", "RS014"].contains(&code) || !detail["refused_rows"].is_null() {
-            return None;
-        }
-        Some(Self {
-            is_moving: code == "RS002",
-            owner: detail["owner"].as_str().and_then(|owner| owner.parse().ok()),
-            epoch: Epoch::new(detail["epoch"].as_i64().unwrap_or_default()),
-        })
-    }
 }
 
 /// Why an attempt has committed nothing.

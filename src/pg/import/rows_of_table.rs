@@ -20,7 +20,7 @@ use crate::model::ring::position::Position;
 use crate::model::table::Table;
 use crate::pg::catalog::quoted;
 use crate::pg::cluster::Cluster;
-use crate::pg::net::session::{Session, only};
+use crate::pg::net::session::{self, Session, only};
 use crate::pg::net::sqlstate;
 use crate::pg::pool::read_routing::ReadIntent;
 use crate::pg::requests::connection::ROW_TEXT;
@@ -327,7 +327,7 @@ impl<'a> RowsImport<'a> {
             "COPY pg_temp.ringshard_rows ({columns}) FROM STDIN (FORMAT csv, DELIMITER E'\\x{:02x}')",
             u32::from(separator)
         );
-        let statement = snapshot::prepare(transaction, is_pooled, &copy, &[])?;
+        let statement = session::prepare(transaction, is_pooled, &copy, &[])?;
         let mut writer = transaction.copy_in(&statement)?;
         for row in rows {
             // A failed write is reported by `finish`.

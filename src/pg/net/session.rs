@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use postgres::error::SqlState;
 use postgres::types::{ToSql, Type};
-use postgres::{Client, Row, Statement};
+use postgres::{Client, GenericClient, Row, Statement};
 
 use super::active_sessions::CancelHandle;
 use super::connect::{self, Connected, MARKER, Names};
@@ -30,7 +30,7 @@ const QUERY_SHOWN: usize = 60;
 /// How many statements about users skip the fast path after one failed on it.
 const FAST_PATH_SKIPS: u32 = 100;
 /// How many names of a prepared statement are tried.
-pub(crate) const NAMES_TRIED: u32 = 100;
+const NAMES_TRIED: u32 = 100;
 
 /// A statement that was sent on this connection. It is identified by its address in memory, as comparing long texts costs
 /// more than routing a user; so a text that is included in two places is prepared twice.
@@ -241,26 +241,10 @@ impl Session {
         Ok(matches!(self.backend, Backend::Own))
     }
 
-    /// Prepares a statement in the open transaction. Through a pooler its name may be taken, as another program may have left a
-    /// statement behind in this backend: then the next name is tried.
+    /// Prepares a statement in the open transaction, as [`prepare`] does.
     pub(crate) fn prepare(&mut self, sql: &str) -> Result<Statement, postgres::Error> {
-        if self.has_own_backend()? {
-            return self.client.prepare(sql);
-        }
-        for _ in 0..NAMES_TRIED {
-            self.client.batch_execute("SAVEPOINT ringshard_prepare")?;
-            match self.client.prepare(sql) {
-                Err(cause) if cause.code() == Some(&SqlState::DUPLICATE_PSTATEMENT) => {
-                    self.client.batch_execute("ROLLBACK TO SAVEPOINT ringshard_prepare")?;
-                }
-                Err(cause) => return Err(cause),
-                Ok(statement) => {
-                    self.client.batch_execute("RELEASE SAVEPOINT ringshard_prepare")?;
-                    return Ok(statement);
-                }
-            }
-        }
-        self.client.prepare(sql)
+        let is_pooled = !self.has_own_backend()?;
+        prepare(&mut self.client, is_pooled, sql, &[])
     }
 
     /// Whether others would find this session by its name. A pooler may not forward it.
@@ -320,6 +304,30 @@ impl Session {
     pub(crate) fn is_closed(&self) -> bool {
         self.spoiled || self.client.is_closed()
     }
+}
+
+/// Prepares a statement in an open transaction. Through a pooler its name may be taken, as another program may have left a statement
+/// behind in this backend: then the next name is tried.
+pub(crate) fn prepare(
+    client: &mut impl GenericClient,
+    is_pooled: bool,
+    sql: &str,
+    types: &[Type],
+) -> Result<Statement, postgres::Error> {
+    let tries = if is_pooled { NAMES_TRIED } else { 0 };
+    for _ in 0..tries {
+        client.batch_execute("SAVEPOINT ringshard_prepare")?;
+        match client.prepare_typed(sql, types) {
+            Err(cause) if cause.code() == Some(&SqlState::DUPLICATE_PSTATEMENT) => {
+                client.batch_execute("ROLLBACK TO SAVEPOINT ringshard_prepare")?;
+            }
+            Err(cause) => return Err(cause),
+            Ok(statement) => {
+                return client.batch_execute("RELEASE SAVEPOINT ringshard_prepare").map(|()| statement);
+            }
+        }
+    }
+    client.prepare_typed(sql, types)
 }
 
 /// Asks the server of an address who blocks its sessions of these names.

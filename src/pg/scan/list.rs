@@ -18,7 +18,7 @@ use crate::model::ring::coverage::Coverage;
 use crate::model::ring::position::Position;
 use crate::model::user::{User, UserBytes, UserId};
 use crate::pg::cluster::Cluster;
-use crate::pg::net::session::OneLine;
+use crate::pg::net::session::{self, OneLine};
 use crate::pg::net::sqlstate;
 use crate::pg::pool::read_routing::ReadIntent;
 
@@ -184,7 +184,7 @@ fn send_rows<B: RowBatcher>(
     let ListQuery { sql, values, types } = query;
     log::debug!("Executing in shard {shard}: {}", OneLine(sql));
     let fail = |cause: postgres::Error| sqlstate::doing("read users", shard, &cause);
-    let statement = snapshot::prepare(transaction, is_pooled, sql, types).map_err(fail)?;
+    let statement = session::prepare(transaction, is_pooled, sql, types).map_err(fail)?;
     check_columns(&statement, shard)?;
     let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(AsRef::as_ref).collect();
     let portal = transaction.bind(&statement, &values).map_err(fail)?;

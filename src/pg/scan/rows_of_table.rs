@@ -14,6 +14,7 @@ use crate::model::names::ShardName;
 use crate::model::table::{ShardingKey, Table, TableName};
 use crate::pg::catalog::quoted;
 use crate::pg::cluster::Cluster;
+use crate::pg::net::session;
 use crate::pg::net::sqlstate;
 use crate::pg::pool::read_routing::ReadIntent;
 use crate::pg::requests::connection::ROW_TEXT;
@@ -142,7 +143,7 @@ fn send(
     match format {
         RowFormat::Csv => {
             let copy = format!("COPY (SELECT t.* {from}) TO STDOUT (FORMAT csv, HEADER {is_first})");
-            let statement = snapshot::prepare(transaction, is_pooled, &copy, &[])?;
+            let statement = session::prepare(transaction, is_pooled, &copy, &[])?;
             let mut reader = transaction.copy_out(&statement)?;
             loop {
                 let mut piece = vec![0; PIECE_BYTES];

@@ -8,9 +8,8 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use postgres::error::SqlState;
 use postgres::types::Type;
-use postgres::{Client, IsolationLevel, Row, Statement, Transaction};
+use postgres::{Client, IsolationLevel, Row, Transaction};
 use uuid::Uuid;
 
 use crate::error::{Error, Kind, Result};
@@ -21,7 +20,7 @@ use crate::model::ring::position::Position;
 use crate::model::ring::topology::Epoch;
 use crate::pg::catalog::{self, CATALOG_VERSION};
 use crate::pg::cluster::Cluster;
-use crate::pg::net::session::{NAMES_TRIED, only};
+use crate::pg::net::session::{only, prepare};
 use crate::pg::net::sqlstate;
 use crate::pg::pool::read_routing::ReadIntent;
 use crate::pg::pool::{PooledSession, Server};
@@ -103,26 +102,6 @@ impl ShardSnapshot {
     pub(crate) fn excluded(&self) -> &'static str {
         if self.excluded.is_empty() { "" } else { include_str!("../../../sql/queries/excluded_ranges.sql") }
     }
-}
-
-/// Prepares a statement in a transaction. Through a pooler its name may be taken, as another program may have left a statement
-/// behind in this backend: then the next name is tried.
-pub(crate) fn prepare(
-    transaction: &mut Transaction<'_>,
-    is_pooled: bool,
-    sql: &str,
-    types: &[Type],
-) -> Result<Statement, postgres::Error> {
-    let tries = if is_pooled { NAMES_TRIED } else { 0 };
-    for _ in 0..tries {
-        let mut attempt = transaction.transaction()?;
-        match attempt.prepare_typed(sql, types) {
-            Ok(statement) => return attempt.commit().map(|()| statement),
-            Err(cause) if cause.code() == Some(&SqlState::DUPLICATE_PSTATEMENT) => attempt.rollback()?,
-            Err(cause) => return Err(cause),
-        }
-    }
-    transaction.prepare_typed(sql, types)
 }
 
 /// Reads the sharding keys of all rows of a table, as text: calls `each` with some at a time.

@@ -15,6 +15,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
 use crate::model::report::Cell;
 use crate::pg::cluster::Cluster;
+use crate::pg::net::session;
 use crate::pg::net::sqlstate;
 use crate::pg::pool::read_routing::ReadIntent;
 
@@ -102,7 +103,7 @@ pub(crate) fn run_on_each(
     // Preparing it ensures that it is one statement, and gives its columns before it runs.
     let prepare = |(part, sql): &(ShardSnapshot, String)| {
         let (sql, is_pooled) = (sql.clone(), part.is_pooled);
-        part.begin(move |transaction| snapshot::prepare(transaction, is_pooled, &sql, &[]))
+        part.begin(move |transaction| session::prepare(transaction, is_pooled, &sql, &[]))
     };
     let prepared: Vec<_> = parts.iter().map(prepare).collect();
     let mut ready = Vec::new();

@@ -81,8 +81,9 @@ pub(super) fn run(cluster: &Cluster, sql: &str, statement: &Statement) -> Result
 /// How a statement runs on all shards; an error if it cannot.
 pub(super) fn check(tables: &Tables, statement: &Statement) -> Result<Everywhere> {
     everywhere(tables, statement).map_err(|why| {
-        Error::new(Kind::Usage, format!("the statement cannot run on all shards: {why}"))
-            .hint("name the key in it, as in WHERE user_id = 42")
+        Error::new(Kind::Usage, format!("the statement cannot run on all shards: {why}")).hint(
+            "write it so that each shard can run it by itself, or name the key, as in WHERE user_id = 42",
+        )
     })
 }
 

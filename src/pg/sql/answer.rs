@@ -49,10 +49,19 @@ pub struct Answer {
 /// Columns and rows.
 pub(super) type Table = (Vec<StatementColumn>, Vec<Vec<Cell>>);
 
-/// Makes a transaction for a statement that writes: durable, whatever the server's default.
-pub(crate) const BEGIN_TO_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL row_security = off; \
-     SELECT pg_catalog.set_config('synchronous_commit', 'on', true) \
-     WHERE pg_catalog.current_setting('synchronous_commit') IN ('off', 'local')";
+macro_rules! settings_to_write {
+    () => {
+        "SET LOCAL row_security = off; \
+         SELECT pg_catalog.set_config('synchronous_commit', 'on', true) \
+         WHERE pg_catalog.current_setting('synchronous_commit') IN ('off', 'local')"
+    };
+}
+
+/// Follows the BEGIN of a transaction for statements that write: durable, whatever the server's default.
+pub(super) const SETTINGS_TO_WRITE: &str = settings_to_write!();
+/// Begins such a transaction.
+pub(crate) const BEGIN_TO_WRITE: &str =
+    concat!("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; ", settings_to_write!());
 
 /// Runs a statement in an open transaction; with the number of rows of its command tag.
 pub(super) fn executed(session: &mut Session, sql: &str) -> Result<(Table, u64), postgres::Error> {

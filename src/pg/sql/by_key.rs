@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use postgres::error::SqlState;
 use postgres::types::Type;
 use serde_json::Value;
 use sqlparser::ast::Statement;
@@ -266,11 +265,10 @@ fn attempt(cluster: &Cluster, shard: &ShardName, begin: &str, sql: &str, keys: &
         }
         Err(cause) => {
             roll_back(&mut session);
-            let owner = new_owner(&cause);
-            // Another key is one that the statement would store here.
-            let is_of_ours = owner.as_ref().is_none_or(|(key, _)| keys.contains(key));
-            match cause.code().map(SqlState::code) {
-                Some("RS001" | "RS002" | "RS013" | "RS014") if is_of_ours => Ok(Attempt::Moved(owner)),
+            match Refusal::of(&cause) {
+                Some(refusal) if refusal.is_about(|key| keys.contains(key)) => {
+                    Ok(Attempt::Moved(refusal.key.zip(refusal.owner)))
+                }
                 _ if sqlstate::is_lost(&cause) || sqlstate::is_worth_repeating(&cause) => {
                     Ok(Attempt::Conflict(sqlstate::doing("run the statement", shard, &cause)))
                 }
@@ -280,10 +278,35 @@ fn attempt(cluster: &Cluster, shard: &ShardName, begin: &str, sql: &str, keys: &
     }
 }
 
-/// The key and its owner in the detail of the guard's error (docs/routing.md).
-pub(super) fn new_owner(cause: &postgres::Error) -> Option<(String, ShardName)> {
-    let detail: Value = serde_json::from_str(cause.as_db_error()?.detail()?).ok()?;
-    Some((detail["key"].as_str()?.to_owned(), detail["owner"].as_str()?.parse().ok()?))
+/// How a shard refuses a key: the errors of `require_owner` and of the guard (docs/routing.md).
+pub(crate) struct Refusal {
+    /// Whether the key is being moved.
+    pub(crate) is_moving: bool,
+    /// As far as the error tells.
+    pub(crate) key: Option<String>,
+    pub(crate) owner: Option<ShardName>,
+    /// Of the shard that refuses.
+    pub(crate) epoch: Epoch,
+}
+
+impl Refusal {
+    pub(crate) fn of(cause: &postgres::Error) -> Option<Self> {
+        let error = cause.as_db_error()?;
+        let code = error.code().code();
+        let detail: Value =
+            error.detail().and_then(|detail| serde_json::from_str(detail).ok()).unwrap_or_default();
+        ["RS001", "RS002", "RS013", "RS014"].contains(&code).then(|| Self {
+            is_moving: code == "RS002",
+            key: detail["key"].as_str().map(ToOwned::to_owned),
+            owner: detail["owner"].as_str().and_then(|owner| owner.parse().ok()),
+            epoch: Epoch::new(detail["epoch"].as_i64().unwrap_or_default()),
+        })
+    }
+
+    /// Whether it is about one of our keys. Another one is that of a row that the statement would store.
+    pub(crate) fn is_about(&self, is_ours: impl Fn(&String) -> bool) -> bool {
+        self.key.as_ref().is_none_or(is_ours)
+    }
 }
 
 /// The statement that lets a shard prove that it owns a key. Its text decides about its position, whatever its type.

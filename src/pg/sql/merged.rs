@@ -22,7 +22,7 @@ use crate::model::sql::locality::{Found, analyse};
 use crate::model::sql::merge::{self, Input, Merge, Postgres, Split, TABLE};
 use crate::model::table::Tables;
 use crate::pg::cluster::Cluster;
-use crate::pg::net::session::Session;
+use crate::pg::net::session::{self, Session};
 use crate::pg::net::sqlstate;
 use crate::pg::pool::read_routing::ReadIntent;
 use crate::pg::scan::snapshot::{self, ShardSnapshot, Snapshot};
@@ -137,7 +137,7 @@ fn prepare(cluster: &Cluster, request: &Request<'_>, query: &Query) -> Result<Pr
                 .map(|row| row.get(0))
                 .collect()
         };
-        let statement = snapshot::prepare(transaction, is_pooled, &text, &[])?;
+        let statement = session::prepare(transaction, is_pooled, &text, &[])?;
         transaction.batch_execute(TEXT)?;
         Ok((aggregates, columns_of(&statement), types_of(&statement)))
     });
@@ -174,7 +174,7 @@ impl Postgres for Probe<'_> {
         let (sql, is_pooled) = (probe.to_owned(), self.0.is_pooled);
         let asked = self.0.begin(move |transaction| {
             let mut attempt = transaction.transaction()?;
-            let is_column = snapshot::prepare(&mut attempt, is_pooled, &sql, &[]).is_ok();
+            let is_column = session::prepare(&mut attempt, is_pooled, &sql, &[]).is_ok();
             attempt.rollback()?;
             Ok(is_column)
         });
@@ -243,7 +243,7 @@ fn merged(cluster: &Cluster, query: &Query, prepared: Prepared, merge: &Merge) -
 /// The kinds of the columns of a part.
 fn kinds(shard: &ShardSnapshot, part: &Query) -> Result<Vec<merge::Kind>> {
     let (sql, is_pooled) = (part.to_string(), shard.is_pooled);
-    let prepared = shard.begin(move |transaction| snapshot::prepare(transaction, is_pooled, &sql, &[]));
+    let prepared = shard.begin(move |transaction| session::prepare(transaction, is_pooled, &sql, &[]));
     let statement = prepared.answer().map_err(|cause| refused(&shard.shard, &cause))?;
     Ok(statement.columns().iter().map(|column| kind_of(column.type_())).collect())
 }

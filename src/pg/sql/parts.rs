@@ -14,9 +14,10 @@ use crate::model::names::ShardName;
 use crate::model::sql;
 use crate::model::table::Tables;
 use crate::pg::catalog::quoted;
+use crate::pg::net::session::prepare;
 use crate::pg::net::sqlstate;
 use crate::pg::scan::list::cut_off;
-use crate::pg::scan::snapshot::{ShardSnapshot, prepare};
+use crate::pg::scan::snapshot::ShardSnapshot;
 
 /// Settings under which a value survives its text. TIME ZONE is not among them: it may decide about the result.
 pub(super) const TEXT: &str = "SET LOCAL DateStyle = 'ISO'; SET LOCAL IntervalStyle = 'postgres'; \

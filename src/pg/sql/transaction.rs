@@ -1,10 +1,9 @@
 //! A transaction of the user, open from one statement to the next: on the owner of the keys that its statements name.
 
-use postgres::error::SqlState;
 use sqlparser::ast::Statement;
 
-use super::answer::{Answer, BEGIN_TO_WRITE, Request, command_tag, executed, in_memory, writes};
-use super::by_key::{self, Opened, new_owner, prove};
+use super::answer::{Answer, Request, SETTINGS_TO_WRITE, command_tag, executed, in_memory, writes};
+use super::by_key::{self, Opened, Refusal, prove};
 use super::{analysed, check_is_about, is_understood, may_write, no_key};
 use crate::error::{Error, Kind, Result};
 use crate::model::names::ShardName;
@@ -76,9 +75,8 @@ impl Transaction {
             return Err(Error::new(Kind::Usage, message).hint("leave out READ ONLY, or the isolation level"));
         }
         let text = text.trim_end_matches(|c: char| c == ';' || c.is_whitespace());
-        // The isolation level is that of the user, and the rest as for any statement that writes. A comment may end the text.
-        let settings = BEGIN_TO_WRITE.split_once(';').map_or("", |(_, settings)| settings);
-        Ok(Self { begin: format!("{text}\n;{settings}"), on: None, has_failed: false })
+        // A comment may end the text.
+        Ok(Self { begin: format!("{text}\n; {SETTINGS_TO_WRITE}"), on: None, has_failed: false })
     }
 
     /// Makes it refuse what writes, also in functions.
@@ -212,7 +210,7 @@ impl Transaction {
     pub fn commit(mut self) -> Result<Answer> {
         if self.has_failed {
             let message = "the transaction is rolled back, as a statement of it has failed";
-            return Err(Error::new(Kind::Failed, message));
+            return Err(Error::new(Kind::Failed, message).hint("its error says why; run all of it again"));
         }
         let on = self.on.take();
         let said = match on {
@@ -235,8 +233,8 @@ impl Transaction {
 
 /// The error of a statement in a transaction.
 fn failed(shard: &ShardName, cause: &postgres::Error) -> Error {
-    match (cause.code().map(SqlState::code), new_owner(cause)) {
-        (Some("RS001"), Some((key, owner))) => {
+    match Refusal::of(cause) {
+        Some(Refusal { is_moving: false, key: Some(key), owner: Some(owner), .. }) => {
             let message =
                 format!("the transaction is on shard `{shard}`, and the key `{key}` is on `{owner}`");
             Error::new(Kind::Usage, message)

@@ -14,8 +14,10 @@ pub(super) fn write(exported: &Exported) -> String {
     let count = u32::try_from(numbers.max().unwrap_or(0) + 1).unwrap_or(1).next_power_of_two();
     let partitions: Vec<String> = (0..ShardNumber::try_from(count).unwrap_or(ShardNumber::MAX))
         .map(|number| {
+            // An unused number leads to the first shard.
             let shard = exported.shards.iter().find(|shard| shard.number == number);
-            let connection = connection(&shard.unwrap_or(&exported.shards[0]).keywords);
+            let shard = shard.or_else(|| exported.shards.first());
+            let connection = shard.map_or_else(String::new, |shard| connection(&shard.keywords));
             format!("    ({number}, '{}')", connection.replace('\'', "''"))
         })
         .collect();
